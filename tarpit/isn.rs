@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The initial sequence number as a cookie: an invertible, keyed function of the client's.
+//!
+//! The tarpit sends no data, so every segment of a held connection acknowledges our ISN + 1. As
+//! the ISN is a permutation of the client's ISN, that acknowledgment gives the client's ISN back,
+//! and with it all that a receiver has to know of the past, from the segment alone.
+//!
+//! The permutation depends on the addresses and ports through SipHash-2-4 under a key that is
+//! drawn at load (the construction of RFC 6528, with the client's ISN in the place of the clock). Who
+//! does not see a flow's segments learns nothing of its numbers from any other flow. Within one flow
+//! the permutation is a four-round Feistel network: it hides both the value and its distance from the
+//! client's, and is no cipher, since who sees the flow sees the numbers anyway.
+
+use super::ip::Addresses;
+use super::seq::Seq;
+
+/// The secret of this load of the module: 128 random bits.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Key(pub [u64; 2]);
+
+/// The two ports of a segment, host order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+}
+
+/// One flow's share of the secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow(u64);
+
+impl Flow {
+    /// The flow of the segments that come with these addresses and ports.
+    #[inline]
+    pub fn new(key: &Key, addresses: &Addresses, ports: Ports) -> Self {
+        let tail = u64::from(ports.source) << 16 | u64::from(ports.destination);
+        Self(match addresses {
+            Addresses::V4 {
+                source,
+                destination,
+            } => {
+                let [a, b, c, d] = *source;
+                let [e, f, g, h] = *destination;
+                siphash(
+                    key,
+                    &[u64::from_le_bytes([a, b, c, d, e, f, g, h])],
+                    tail,
+                    12,
+                )
+            }
+            Addresses::V6 {
+                source,
+                destination,
+            } => {
+                let [s0, s1] = halves(source);
+                let [d0, d1] = halves(destination);
+                siphash(key, &[s0, s1, d0, d1], tail, 36)
+            }
+        })
+    }
+
+    /// Our ISN for a client's ISN.
+    #[inline]
+    pub const fn isn(self, client_isn: Seq) -> Seq {
+        let (mut left, mut right) = split(client_isn.0);
+        let mut round = 0;
+        while round < ROUNDS {
+            (left, right) = (right, left ^ self.round(round, right));
+            round += 1;
+        }
+        Seq(join(left, right))
+    }
+
+    /// The client's ISN for which [`Flow::isn`] gave `isn`. There is always one.
+    #[inline]
+    pub const fn client_isn(self, isn: Seq) -> Seq {
+        let (mut left, mut right) = split(isn.0);
+        let mut round = ROUNDS;
+        while round > 0 {
+            round -= 1;
+            (left, right) = (right ^ self.round(round, left), left);
+        }
+        Seq(join(left, right))
+    }
+
+    /// Where this flow's timestamp clock starts, in milliseconds (RFC 7323, 7.1).
+    #[inline]
+    pub const fn clock_offset(self) -> u32 {
+        // CAST: any 32 of the mixed bits will do.
+        mix(self.0 ^ 1 << 63) as u32
+    }
+
+    /// A number that spreads flows evenly over a table.
+    #[inline]
+    pub const fn bucket(self) -> u32 {
+        // CAST: any 32 of the mixed bits will do.
+        mix(self.0 ^ 1 << 62) as u32
+    }
+
+    const fn round(self, round: u64, half: u16) -> u16 {
+        // CAST: any 16 of the mixed bits will do; widening loses nothing.
+        mix(self.0 ^ (round << 16 | half as u64)) as u16
+    }
+}
+
+const ROUNDS: u64 = 4;
+
+const fn split(value: u32) -> (u16, u16) {
+    // CAST: the two halves, exactly.
+    ((value >> 16) as u16, value as u16)
+}
+
+const fn join(left: u16, right: u16) -> u32 {
+    (left as u32) << 16 | right as u32
+}
+
+/// Spreads every bit of `x` over the whole word (multiply and shift, twice).
+const fn mix(mut x: u64) -> u64 {
+    x = (x ^ x >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ x >> 29).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    x ^ x >> 32
+}
+
+#[inline]
+fn halves(address: &[u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
+    [
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_le_bytes([i, j, k, l, m, n, o, p]),
+    ]
+}
+
+/// SipHash-2-4 of `words` followed by the `len % 8` bytes of `tail` (Aumasson and Bernstein, 2012).
+#[inline]
+fn siphash(key: &Key, words: &[u64], tail: u64, len: u8) -> u64 {
+    let Key([k0, k1]) = *key;
+    let mut v = [
+        k0 ^ 0x736f_6d65_7073_6575,
+        k1 ^ 0x646f_7261_6e64_6f6d,
+        k0 ^ 0x6c79_6765_6e65_7261,
+        k1 ^ 0x7465_6462_7974_6573,
+    ];
+    for &word in words {
+        absorb(&mut v, word);
+    }
+    absorb(&mut v, u64::from(len) << 56 | tail);
+    v[2] ^= 0xff;
+    sip_rounds(&mut v, 4);
+    v[0] ^ v[1] ^ v[2] ^ v[3]
+}
+
+#[inline]
+fn absorb(v: &mut [u64; 4], word: u64) {
+    v[3] ^= word;
+    sip_rounds(v, 2);
+    v[0] ^= word;
+}
+
+#[inline]
+fn sip_rounds(v: &mut [u64; 4], rounds: u32) {
+    let [mut a, mut b, mut c, mut d] = *v;
+    for _ in 0..rounds {
+        a = a.wrapping_add(b);
+        b = b.rotate_left(13) ^ a;
+        a = a.rotate_left(32);
+        c = c.wrapping_add(d);
+        d = d.rotate_left(16) ^ c;
+        a = a.wrapping_add(d);
+        d = d.rotate_left(21) ^ a;
+        c = c.wrapping_add(b);
+        b = b.rotate_left(17) ^ c;
+        c = c.rotate_left(32);
+    }
+    *v = [a, b, c, d];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
+
+    #[test]
+    fn siphash_gives_the_value_of_its_paper() {
+        // Appendix A of the SipHash paper: the 15 bytes 00 .. 0e under the key 00 .. 0f.
+        let hash = siphash(&KEY, &[0x0706_0504_0302_0100], 0x000e_0d0c_0b0a_0908, 15);
+        assert_eq!(hash, 0xa129_ca61_49be_45e5);
+    }
+
+    fn flow(port: u16) -> Flow {
+        let addresses = Addresses::V4 {
+            source: [192, 0, 2, 1],
+            destination: [198, 51, 100, 2],
+        };
+        let ports = Ports {
+            source: port,
+            destination: 23,
+        };
+        Flow::new(&KEY, &addresses, ports)
+    }
+
+    #[test]
+    fn the_clients_isn_comes_back() {
+        for port in 1..64 {
+            for isn in [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1234_5678] {
+                let ours = flow(port).isn(Seq(isn));
+                assert_eq!(flow(port).client_isn(ours), Seq(isn));
+            }
+        }
+    }
+
+    #[test]
+    fn neither_the_value_nor_the_distance_is_constant() {
+        let distances: std::collections::HashSet<_> = (0..1000u32)
+            .map(|i| flow(9).isn(Seq(i)).0.wrapping_sub(i))
+            .collect();
+        assert_eq!(distances.len(), 1000);
+        assert_ne!(flow(9).isn(Seq(7)), flow(10).isn(Seq(7)));
+        assert_ne!(flow(9).clock_offset(), flow(10).clock_offset());
+    }
+
+    #[test]
+    fn one_bit_of_the_clients_isn_turns_half_of_ours() {
+        let turned: u32 = (0..3200u32)
+            .map(|i| {
+                let isn = i.wrapping_mul(0x9e37_79b9);
+                (flow(7).isn(Seq(isn)).0 ^ flow(7).isn(Seq(isn ^ 1 << (i % 32))).0).count_ones()
+            })
+            .sum();
+        // 3,200 times 32 bits: the mean is 51,200, one standard deviation 160.
+        assert!((50_000..52_400).contains(&turned), "{turned}");
+    }
+}

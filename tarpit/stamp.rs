@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The timestamp as storage: what a TSval of ours carries until the peer echoes it (RFC 7323).
+//!
+//! A TSval is a millisecond clock whose low seven bits are not time: six hold the low bits of the
+//! octets received so far (`RCV.NXT - client ISN - 1`), one tells whether the window was closed. The
+//! peer's TSecr is the TSval of the last answer that it took in, so it says what the peer knew when it
+//! sent the segment, which the numbers alone do not.
+//!
+//! The lowest bit is set when the window is closed: of the answers within one step of the clock,
+//! the later one then mostly has the larger TSval by itself.
+
+/// The step of the clock in milliseconds: 2 to the number of bits that are not time.
+const STEP: u32 = 128;
+
+/// How many octets apart two positions are that carry the same six bits.
+const PERIOD: u32 = 64;
+
+/// What an answer of ours told the peer, as its TSecr gives it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The octets that were acknowledged, not counting the SYN.
+    pub received: u32,
+    /// The window was zero.
+    pub closed: bool,
+}
+
+impl Told {
+    /// The TSval of an answer that tells this.
+    ///
+    /// `clock_ms` is the flow's clock, `tsecr` the peer's echo, if it sent one: the value never lies
+    /// below it, so the peer's check against wrapped sequence numbers lets the answer pass
+    /// (RFC 7323, 5.2), and at most one step above the later of the two.
+    #[inline]
+    pub const fn tsval(self, clock_ms: u32, tsecr: Option<u32>) -> u32 {
+        let low = (self.received % PERIOD) << 1 | self.closed as u32;
+        let (floor, echo) = match tsecr {
+            Some(tsecr) if after(tsecr, clock_ms) => (tsecr, tsecr),
+            Some(tsecr) => (clock_ms, tsecr),
+            None => (clock_ms, clock_ms & !(STEP - 1)),
+        };
+        let value = (floor & !(STEP - 1)) | low;
+        if after(echo, value) {
+            value.wrapping_add(STEP)
+        } else {
+            value
+        }
+    }
+
+    /// Reads what `tsecr` says to a segment that starts `offset` octets into the stream.
+    ///
+    /// An honest segment starts no earlier than one octet before what its sender saw acknowledged
+    /// (a Linux probe starts just there), so of the positions that carry these bits the last one up
+    /// to `offset + 1` is meant. `None` when that lies before the stream: not an echo of ours.
+    #[inline]
+    pub const fn from_tsecr(tsecr: u32, offset: i32) -> Option<Self> {
+        // CAST: the two's complement is right for the arithmetic modulo PERIOD, a power of two.
+        let top = offset.wrapping_add(1) as u32;
+        let received = top.wrapping_sub(top.wrapping_sub(tsecr >> 1) % PERIOD);
+        if (received as i32) < 0 {
+            return None;
+        }
+        Some(Self {
+            received,
+            closed: tsecr & 1 == 1,
+        })
+    }
+}
+
+const fn after(a: u32, b: u32) -> bool {
+    // CAST: timestamps are compared by their signed distance (RFC 7323, 5.2).
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: Told = Told {
+        received: 0,
+        closed: false,
+    };
+    const CLOSED: Told = Told {
+        received: 24,
+        closed: true,
+    };
+
+    #[test]
+    fn what_was_told_comes_back_with_every_kind_of_segment() {
+        for received in 0..300 {
+            let told = Told {
+                received,
+                closed: received % 2 == 0,
+            };
+            let tsval = told.tsval(0x1234_5678, None);
+            let at = i32::try_from(received).unwrap();
+            // A probe, a bare ACK or a retransmission, and data in flight.
+            for offset in [at - 1, at, at + 24, at + 62] {
+                assert_eq!(Told::from_tsecr(tsval, offset), Some(told));
+            }
+        }
+    }
+
+    #[test]
+    fn an_echo_from_before_the_stream_is_not_ours() {
+        assert_eq!(Told::from_tsecr(CLOSED.tsval(0, None), 0), None);
+    }
+
+    #[test]
+    fn the_clock_advances_in_steps_and_wraps() {
+        assert_eq!(OPEN.tsval(1000, None), 896);
+        assert_eq!(CLOSED.tsval(1000, None), 896 | 24 << 1 | 1);
+        assert_eq!(OPEN.tsval(u32::MAX, None), u32::MAX - 127);
+        // The clock has wrapped, the echo not yet.
+        assert_eq!(OPEN.tsval(5, Some(u32::MAX - 127)), 0);
+    }
+
+    #[test]
+    fn never_below_the_echo_and_at_most_a_step_above() {
+        for clock in [0u32, 1, 127, 128, 1 << 31, u32::MAX - 3] {
+            for distance in -400i32..400 {
+                let tsecr = clock.wrapping_add_signed(distance);
+                for told in [OPEN, CLOSED] {
+                    let tsval = told.tsval(clock, Some(tsecr));
+                    let later = if distance > 0 { tsecr } else { clock };
+                    assert!(!after(tsecr, tsval));
+                    assert!(!after(tsval, later.wrapping_add(STEP)));
+                }
+            }
+        }
+    }
+}
