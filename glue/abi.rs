@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Rust side of `xt_TARPIT_helpers.h`, which says what each item means and who may call it.
+
+use crate::tarpit::Key;
+use kernel::{
+    build_assert::static_assert,
+    ffi::{c_int, c_uint, c_void},
+};
+
+/// `struct sk_buff`.
+#[repr(C)]
+pub(super) struct SkBuff {
+    _opaque: [u8; 0],
+}
+
+/// `struct xt_action_param`.
+#[repr(C)]
+pub(super) struct ActionParam {
+    _opaque: [u8; 0],
+}
+
+/// `struct xt_tarpit_facts`.
+#[repr(C)]
+pub(super) struct Facts {
+    pub(super) headers: *const u8,
+    pub(super) readable: u32,
+    pub(super) len: u32,
+    pub(super) now_ms: u32,
+    pub(super) mss: u16,
+    pub(super) family: u8,
+    pub(super) variant: u8,
+}
+
+static_assert!(size_of::<Facts>() == 24);
+static_assert!(size_of::<Key>() == 16);
+
+/// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
+pub(super) const NFPROTO_IPV4: u8 = 2;
+
+/// `NF_DROP`: the caller frees the packet.
+pub(super) const NF_DROP: c_uint = 0;
+/// `NF_STOLEN`: the packet is ours.
+pub(super) const NF_STOLEN: c_uint = 2;
+
+extern "C" {
+    pub(super) static xt_tarpit_key: Key;
+
+    pub(super) fn xt_tarpit_register() -> c_int;
+    pub(super) fn xt_tarpit_unregister();
+
+    pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
+    pub(super) fn xt_tarpit_checksum(skb: *mut SkBuff, par: *const ActionParam, thoff: u32)
+        -> bool;
+    pub(super) fn xt_tarpit_turn(
+        skb: *mut SkBuff,
+        par: *const ActionParam,
+        len: u32,
+        tcp_len: u32,
+        headers: *mut *mut u8,
+    ) -> *mut SkBuff;
+    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, par: *const ActionParam);
+    pub(super) fn xt_tarpit_free(reply: *mut SkBuff);
+}

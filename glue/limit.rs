@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]).
+//!
+//! A table of fixed size, no allocation, no lock: each entry is one word that holds when its budget
+//! will be whole again (a token bucket in the form of the generic cell rate algorithm). Who
+//! shares an entry shares its budget. Only the replies that carry a limit come here.
+
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+/// One reply every two seconds ...
+const INTERVAL_MS: u32 = 2_000;
+/// ... and eight of them at once. A client that answers each reply at once, as Linux does twice a second
+/// at most, soon comes too early: and then it has nothing to answer any more.
+const BURST_MS: u32 = 8 * INTERVAL_MS;
+
+/// 16 KiB: with 10,000 active flows, two or three share a budget.
+const BUCKETS: usize = 4096;
+
+static WHOLE_AT_MS: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
+
+/// Takes one reply out of the budget of `bucket`, if it has one left.
+pub(super) fn admit(bucket: u32, now_ms: u32) -> bool {
+    // CAST: widening; the remainder is an index of the table.
+    let Some(whole_at) = WHOLE_AT_MS.get(bucket as usize % BUCKETS) else {
+        return false;
+    };
+    let seen = whole_at.load(Relaxed);
+    // The past, be it so long ago that the clock has wrapped, cannot owe anything.
+    let owed = match seen.wrapping_sub(now_ms) {
+        owed @ 0..=BURST_MS => owed,
+        _ => 0,
+    };
+    if owed > BURST_MS - INTERVAL_MS {
+        return false;
+    }
+    let after = now_ms.wrapping_add(owed).wrapping_add(INTERVAL_MS);
+    // Another CPU was faster with this very budget: that was the reply.
+    whole_at.cmpxchg(seen, after, Relaxed).is_ok()
+}

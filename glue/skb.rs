@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A packet on its way in and a reply on its way out.
+//!
+//! An [`Incoming`] is looked at, and dropped or turned around. What [`Incoming::turn`] gives is an
+//! [`Outgoing`], which is sent, or freed when it goes out of scope: there is no third way.
+
+use super::abi::{self, ActionParam, Facts, SkBuff};
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull,
+    slice, //
+};
+use kernel::ffi::c_uint;
+
+/// A packet that a rule has matched, owned by the hook's caller until it is turned around.
+///
+/// # Invariants
+///
+/// `skb` and `par` are what x_tables called the target with, and that call has not returned; nobody
+/// else reads or writes the linear part of `skb` through them, and `facts.readable` bytes of it are
+/// valid for reads at `facts.headers`.
+pub(super) struct Incoming<'a> {
+    skb: NonNull<SkBuff>,
+    par: NonNull<ActionParam>,
+    facts: &'a Facts,
+}
+
+impl<'a> Incoming<'a> {
+    /// Wraps what x_tables calls a target with.
+    ///
+    /// # Safety
+    ///
+    /// - `skb` and `par` are the arguments of an x_tables target that has not returned yet.
+    /// - `facts` was filled in for this `skb`, whose linear part has not changed since.
+    /// - This is the only `Incoming` of that call.
+    pub(super) unsafe fn new(
+        skb: NonNull<SkBuff>,
+        par: NonNull<ActionParam>,
+        facts: &'a Facts,
+    ) -> Self {
+        // INVARIANT: the safety contract says just that.
+        Self { skb, par, facts }
+    }
+
+    /// The packet from its IP header, as far as it is linear.
+    pub(super) fn headers(&self) -> &[u8] {
+        // SAFETY: by the type invariant `readable` bytes are valid for reads, and nobody writes them
+        // while `self` is borrowed: `turn`, which hands the memory out, consumes it.
+        // CAST: widening.
+        unsafe { slice::from_raw_parts(self.facts.headers, self.facts.readable as usize) }
+    }
+
+    /// Whether there is more of the packet than [`Incoming::headers`] shows.
+    pub(super) fn is_nonlinear(&self) -> bool {
+        self.facts.readable < self.facts.len
+    }
+
+    /// The first bytes of the packet, wherever they are, as many as there are or fit.
+    pub(super) fn copy<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        // CAST: widening.
+        let len = buffer.len().min(self.facts.len as usize);
+        let part = buffer.get_mut(..len)?;
+        // SAFETY: `skb` is valid by the type invariant; `part` is valid for writes of `len` bytes.
+        // CAST: `len` is at most `facts.len`, a `u32`.
+        let copied =
+            unsafe { abi::xt_tarpit_copy(self.skb.as_ptr(), part.as_mut_ptr().cast(), len as u32) };
+        copied.then_some(part)
+    }
+
+    /// Whether the checksum of the TCP segment `offset` bytes into the packet is right.
+    pub(super) fn checksum_is_right(&self, offset: usize) -> bool {
+        // SAFETY: `skb` and `par` are valid by the type invariant; of `skb` only the notes on its
+        // checksum are changed, which no reference of ours covers.
+        // CAST: an offset into the packet, whose length is a `u32`.
+        unsafe { abi::xt_tarpit_checksum(self.skb.as_ptr(), self.par.as_ptr(), offset as u32) }
+    }
+
+    /// Turns the packet into one of `len` bytes, the last `tcp_len` of them TCP's.
+    ///
+    /// `None` when there is no memory; the packet is then to be dropped.
+    pub(super) fn turn(self, len: usize, tcp_len: usize) -> Option<Outgoing> {
+        let mut headers = core::ptr::null_mut();
+        // SAFETY: `skb` and `par` are valid by the type invariant, and no reference to the packet's
+        // bytes outlives `self`.
+        // CAST: a reply has at most 100 bytes.
+        let reply = unsafe {
+            abi::xt_tarpit_turn(
+                self.skb.as_ptr(),
+                self.par.as_ptr(),
+                len as u32,
+                tcp_len as u32,
+                &mut headers,
+            )
+        };
+        let reply = NonNull::new(reply)?;
+        // INVARIANT: the contract of `xt_tarpit_turn`: the result is the caller's own, with `len`
+        // linear bytes at `headers`. `par` is valid as before, and stays so as it is only used
+        // within the same call of the target.
+        Some(Outgoing {
+            in_place: reply == self.skb,
+            reply,
+            par: self.par,
+            headers: NonNull::new(headers)?,
+            len,
+        })
+    }
+}
+
+/// A reply that is ours to send.
+///
+/// # Invariants
+///
+/// `reply` is owned, `len` bytes at `headers` are its linear part and nobody else's; `par` is that of
+/// the target's call in which it was made, and that call has not returned.
+pub(super) struct Outgoing {
+    reply: NonNull<SkBuff>,
+    par: NonNull<ActionParam>,
+    headers: NonNull<u8>,
+    len: usize,
+    in_place: bool,
+}
+
+impl Outgoing {
+    /// What the hook's caller is to do with the original: nothing, if it became the reply.
+    pub(super) fn verdict(&self) -> c_uint {
+        if self.in_place {
+            abi::NF_STOLEN
+        } else {
+            abi::NF_DROP
+        }
+    }
+
+    /// Where the reply is to be written.
+    pub(super) fn headers_mut(&mut self) -> &mut [u8] {
+        // SAFETY: by the type invariant these bytes are valid and ours alone; they are initialised,
+        // as they were part of a packet or are only written, and `u8` has no invalid values.
+        unsafe { slice::from_raw_parts_mut(self.headers.as_ptr(), self.len) }
+    }
+
+    /// Sends the reply, whose headers have been written.
+    pub(super) fn send(self) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: by the type invariant `reply` is owned and `par` valid. The callee consumes the
+        // reply, and `ManuallyDrop` keeps it from being freed again.
+        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.par.as_ptr()) };
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        // SAFETY: by the type invariant `reply` is owned, and `send` has not consumed it.
+        unsafe { abi::xt_tarpit_free(self.reply.as_ptr()) };
+    }
+}

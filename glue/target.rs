@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The x_tables target: registration, the judgement of a rule, and the way of a packet.
+
+use super::{
+    abi::{self, ActionParam, Facts, SkBuff},
+    limit,
+    skb::Incoming, //
+};
+use crate::tarpit::{
+    self,
+    Env,
+    Family,
+    Limit,
+    Packet,
+    Policy,
+    Reply,
+    Silence, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// The targets are registered with x_tables for as long as this lives.
+///
+/// # Invariants
+///
+/// `xt_tarpit_register` has succeeded, and `xt_tarpit_unregister` has not been called since.
+pub(crate) struct Registration(());
+
+impl Registration {
+    /// Draws the key and registers the targets.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: called once, from the module's init, in process context.
+        to_result(unsafe { abi::xt_tarpit_register() })?;
+        // INVARIANT: the registration has just succeeded.
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: by the type invariant the targets are registered. No rule uses them, since each
+        // holds a reference to the module.
+        unsafe { abi::xt_tarpit_unregister() };
+    }
+}
+
+/// The judgement of a rule: xt_target::checkentry.
+#[no_mangle]
+extern "C" fn xt_tarpit_checkentry(variant: u8) -> c_int {
+    if Policy::from_variant(variant).is_some() {
+        return 0;
+    }
+    pr_err!(
+        "mode {} is not supported by this version, only --tarpit is\n",
+        variant
+    );
+    EINVAL.to_errno()
+}
+
+/// The way of a packet: xt_target::target.
+///
+/// # Safety
+///
+/// - `skb` is the packet, with its IP header at the start of its linear part; until the return it is
+///   used by nobody else, as far as `skb_shared()` and `skb_cloned()` do not say so.
+/// - `par` is what x_tables passes with it, valid until the return.
+/// - `facts` describes `skb`, and is valid until the return.
+/// - The caller is within an RCU read-side critical section.
+#[no_mangle]
+unsafe extern "C" fn xt_tarpit_target(
+    skb: NonNull<SkBuff>,
+    par: NonNull<ActionParam>,
+    facts: &Facts,
+) -> c_uint {
+    // SAFETY: the first three facts of the contract above; it is the only one of this call.
+    let incoming = unsafe { Incoming::new(skb, par, facts) };
+
+    match decide(&incoming, facts, incoming.headers()) {
+        Ok(reply) => answer(incoming, &reply),
+        Err(Silence::Truncated) if incoming.is_nonlinear() => answer_scattered(incoming, facts),
+        Err(_) => abi::NF_DROP,
+    }
+}
+
+/// Turns the packet into the reply and sends it; the verdict for what is left of the packet.
+#[inline]
+fn answer(incoming: Incoming<'_>, reply: &Reply) -> c_uint {
+    let Some(mut outgoing) = incoming.turn(reply.packet_len(), reply.tcp_len()) else {
+        return abi::NF_DROP;
+    };
+    let verdict = outgoing.verdict();
+    if reply.emit(outgoing.headers_mut()).is_some() {
+        outgoing.send();
+    }
+    verdict
+}
+
+/// The same for a packet whose headers are not in one piece: a copy is looked at.
+#[cold]
+#[inline(never)]
+fn answer_scattered(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
+    let mut buffer = [0; MAX_HEADERS];
+    let decision = match incoming.copy(&mut buffer) {
+        Some(headers) => decide(&incoming, facts, headers),
+        None => Err(Silence::Truncated),
+    };
+    match decision {
+        Ok(reply) => answer(incoming, &reply),
+        Err(_) => abi::NF_DROP,
+    }
+}
+
+/// The headers of a packet: IPv6 with a handful of extension headers, then TCP with its options.
+const MAX_HEADERS: usize = 256;
+
+/// Asks the core, and checks what only the kernel can: the checksum and the budgets.
+#[inline]
+fn decide(incoming: &Incoming<'_>, facts: &Facts, headers: &[u8]) -> Result<Reply, Silence> {
+    let family = match facts.family {
+        abi::NFPROTO_IPV4 => Family::V4,
+        _ => Family::V6,
+    };
+    // CAST: widening.
+    let packet = Packet::parse(family, headers, facts.len as usize)?;
+    let policy = Policy::from_variant(facts.variant).ok_or(Silence::NotOurs)?;
+    let env = Env {
+        // SAFETY: the key was written before the target was registered and is constant since.
+        key: unsafe { &abi::xt_tarpit_key },
+        now_ms: facts.now_ms,
+        mss: facts.mss,
+    };
+    let reply = tarpit::respond(&packet, &policy, &env)?;
+
+    if !incoming.checksum_is_right(packet.transport_offset()) {
+        return Err(Silence::BadChecksum);
+    }
+    match reply.limit {
+        Limit::Bucket(bucket) if !limit::admit(bucket, facts.now_ms) => Err(Silence::Limited),
+        _ => Ok(reply),
+    }
+}

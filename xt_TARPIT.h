@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The rule data that user space hands to the kernel: the only copy in C. Revision 0 is bit for bit
+ * what xtables-addons' TARPIT uses, so that rules, plugins and generators of either side fit the
+ * other.
+ */
+#ifndef _XT_TARPIT_H
+#define _XT_TARPIT_H
+
+#include <linux/types.h>
+
+/* How a rule answers; the value of xt_tarpit_tginfo::variant. Others are refused at rule load. */
+enum xt_tarpit_variant {
+	XT_TARPIT_TARPIT = 0,	/* hold: complete the handshake, then keep the window closed */
+	XT_TARPIT_HONEYPOT = 1,	/* take all data with an open window, send none */
+	XT_TARPIT_RESET = 2,	/* answer with RST */
+};
+
+/* Revision 0. Padded to XT_ALIGN (8 bytes on 64-bit) by both sides. */
+struct xt_tarpit_tginfo {
+	__u8 variant;
+};
+
+#endif /* _XT_TARPIT_H */

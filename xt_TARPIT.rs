@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! xt_TARPIT: an x_tables target that catches TCP connections and does not let go.
+//!
+//! Two rooms: `tarpit` decides what to answer to a segment and knows no kernel, `glue` moves packets
+//! and knows no TCP. This file only makes a module of them.
+
+use kernel::prelude::*;
+
+mod glue;
+#[forbid(unsafe_code)]
+#[expect(
+    unreachable_pub,
+    reason = "the same files are a crate for the host's tests"
+)]
+mod tarpit;
+
+module! {
+    type: Module,
+    name: "xt_TARPIT",
+    authors: ["The xt_TARPIT developers"],
+    description: "Xtables: hold TCP connections at no cost",
+    license: "GPL",
+    alias: ["ipt_TARPIT", "ip6t_TARPIT"],
+}
+
+/// The loaded module: the targets are registered for as long as it lives.
+struct Module {
+    _targets: glue::Registration,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Ok(Self {
+            _targets: glue::Registration::new()?,
+        })
+    }
+}

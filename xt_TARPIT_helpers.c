@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What cannot be said in Rust yet: the xt_target table, whose layout changes with the kernel's
+ * version and configuration, and flat functions over the stack's inlines. It moves packets as it
+ * is told to; what is answered is decided in tarpit/.
+ */
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/netfilter/x_tables.h>
+#include <linux/netfilter_ipv6.h>
+#include <linux/random.h>
+#include <linux/skbuff.h>
+#include <net/dst_metadata.h>
+#include <net/ip.h>
+#include <net/ip6_route.h>
+#include <net/ip_vs.h>
+#include <net/ipv6.h>
+#include <net/l3mdev.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/route.h>
+#include <net/xfrm.h>
+
+#include "xt_TARPIT.h"
+#include "xt_TARPIT_helpers.h"
+
+static_assert(sizeof(struct xt_tarpit_facts) == 24);
+static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
+
+u64 xt_tarpit_key[2] __ro_after_init;
+
+/* Whether the stack took the packet in, or passes it on, for a single host. */
+static bool for_one_host(const struct sk_buff *skb, u8 family)
+{
+	if (skb->pkt_type != PACKET_HOST || !skb_valid_dst(skb))
+		return false;
+	return family != NFPROTO_IPV4 ||
+	       !(skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST));
+}
+
+static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par, u8 family,
+			      u32 headers_len)
+{
+	const struct xt_tarpit_tginfo *info = par->targinfo;
+	u32 mtu = xt_in(par) ? READ_ONCE(xt_in(par)->mtu) : ETH_DATA_LEN;
+	struct xt_tarpit_facts facts = {
+		.headers = skb->data,
+		.readable = skb_headlen(skb),
+		.len = skb->len,
+		.now_ms = jiffies_to_msecs(jiffies),
+		.mss = min(max(mtu, headers_len) - headers_len, IP_MAX_MTU - headers_len),
+		.family = family,
+		.variant = info->variant,
+	};
+
+	if (!for_one_host(skb, family))
+		return NF_DROP;
+	return xt_tarpit_target(skb, par, &facts);
+}
+
+static unsigned int tarpit_tg4(struct sk_buff *skb, const struct xt_action_param *par)
+{
+	return tarpit_tg(skb, par, NFPROTO_IPV4, sizeof(struct iphdr) + sizeof(struct tcphdr));
+}
+
+static unsigned int tarpit_tg6(struct sk_buff *skb, const struct xt_action_param *par)
+{
+	return tarpit_tg(skb, par, NFPROTO_IPV6, sizeof(struct ipv6hdr) + sizeof(struct tcphdr));
+}
+
+static int tarpit_tg_check(const struct xt_tgchk_param *par)
+{
+	const struct xt_tarpit_tginfo *info = par->targinfo;
+
+	return xt_tarpit_checkentry(info->variant);
+}
+
+/* Any protocol is accepted: fail2ban and CrowdSec write rules without -p tcp. */
+static struct xt_target tarpit_tg_reg[] __read_mostly = {
+	{
+		.name		= "TARPIT",
+		.revision	= 0,
+		.family		= NFPROTO_IPV4,
+		.hooks		= 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD,
+		.target		= tarpit_tg4,
+		.checkentry	= tarpit_tg_check,
+		.targetsize	= sizeof(struct xt_tarpit_tginfo),
+		.me		= THIS_MODULE,
+	},
+#if IS_ENABLED(CONFIG_IPV6)
+	{
+		.name		= "TARPIT",
+		.revision	= 0,
+		.family		= NFPROTO_IPV6,
+		.hooks		= 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD,
+		.target		= tarpit_tg6,
+		.checkentry	= tarpit_tg_check,
+		.targetsize	= sizeof(struct xt_tarpit_tginfo),
+		.me		= THIS_MODULE,
+	},
+#endif
+};
+
+/* Runs from init_module(), when __ro_after_init is still writable. */
+int xt_tarpit_register(void)
+{
+	get_random_bytes(xt_tarpit_key, sizeof(xt_tarpit_key));
+	return xt_register_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
+}
+
+void xt_tarpit_unregister(void)
+{
+	xt_unregister_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
+}
+
+bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len)
+{
+	return skb_copy_bits(skb, 0, to, len) == 0;
+}
+
+bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, u32 thoff)
+{
+	/*
+	 * Always as for local input: in FORWARD, nf_checksum() takes a hardware's full checksum for
+	 * right without comparing it.
+	 */
+	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, xt_family(par)) == 0;
+}
+
+/* Whether nobody else needs what would be overwritten: the headers, the length, skb_shinfo(). */
+static bool reusable(const struct sk_buff *skb, u32 len)
+{
+	if (skb_shared(skb))
+		return false;
+	if (!skb_cloned(skb))
+		return true;
+	return !skb_is_nonlinear(skb) && !skb_is_gso(skb) && skb_clone_writable(skb, len);
+}
+
+/* Lets @reply carry the connection of @skb, so that NAT is undone, or marks it as untracked. */
+static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	enum ip_conntrack_info ctinfo;
+	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
+
+	if (!ct) {
+		/* Untracked or invalid; without a mark the reply would make an entry of its own. */
+		nf_ct_set(reply, NULL, IP_CT_UNTRACKED);
+		return;
+	}
+	nf_ct_set(reply, ct, CTINFO2DIR(ctinfo) == IP_CT_DIR_ORIGINAL ? IP_CT_RELATED_REPLY
+								      : IP_CT_RELATED);
+	if (reply != skb)
+		nf_conntrack_get(skb_nfct(reply));
+#endif
+}
+
+/* Makes the metadata of a received packet that of a new one. */
+static void clear_metadata(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+	skb_ext_reset(skb);
+	nf_reset_trace(skb);
+	ipvs_reset(skb);
+	skb_init_secmark(skb);
+	skb_clear_hash(skb);
+	skb_reset_redirect(skb);
+	skb_set_delivery_time(skb, 0, SKB_CLOCK_REALTIME);
+	skb_set_queue_mapping(skb, 0);
+	__vlan_hwaccel_clear_tag(skb);
+#ifdef CONFIG_NET_SWITCHDEV
+	skb->offload_fwd_mark = 0;
+	skb->offload_l3_fwd_mark = 0;
+#endif
+	skb->priority = 0;
+	skb->skb_iif = 0;
+	skb->encapsulation = 0;
+	skb->ignore_df = 0;
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->csum = 0;
+	skb->csum_level = 0;
+	skb->csum_valid = 0;
+	skb->csum_complete_sw = 0;
+	memset(skb->cb, 0, sizeof(skb->cb));
+	/* What a clone shares is not ours to change, and by reusable() has nothing to clear. */
+	if (!skb_cloned(skb)) {
+		skb_gso_reset(skb);
+		skb_shinfo(skb)->tx_flags = 0;
+	}
+}
+
+/* A packet of @len bytes that goes where @skb would be answered to. */
+static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
+{
+	struct sk_buff *reply = alloc_skb(LL_MAX_HEADER + len, GFP_ATOMIC);
+
+	if (!reply)
+		return NULL;
+	skb_reserve(reply, LL_MAX_HEADER);
+	skb_put(reply, len);
+	/* Valid for as long as @skb, which outlives the routing of the reply. */
+	skb_dst_set_noref(reply, skb_dst(skb));
+	reply->protocol = skb->protocol;
+	reply->mark = skb->mark;
+	return reply;
+}
+
+struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param *par, u32 len,
+			       u32 tcp_len, u8 **headers)
+{
+	struct net *net = xt_net(par);
+	struct sk_buff *reply = skb;
+
+	if (!reusable(skb, len)) {
+		reply = fresh(skb, len);
+		if (!reply)
+			return NULL;
+	} else {
+		if (pskb_trim(skb, len) || skb_linearize(skb))
+			return NULL;
+		clear_metadata(skb);
+	}
+	attach_conntrack(reply, skb);
+	reply->mark = xt_family(par) == NFPROTO_IPV4 ? IP4_REPLY_MARK(net, reply->mark)
+						     : IP6_REPLY_MARK(net, reply->mark);
+	skb_reset_network_header(reply);
+	skb_set_transport_header(reply, len - tcp_len);
+	*headers = reply->data;
+	return reply;
+}
+
+static int route4(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)
+{
+	unsigned int type = xt_hooknum(par) == NF_INET_LOCAL_IN ? RTN_LOCAL : RTN_UNSPEC;
+	int err = ip_route_me_harder(net, par->state->sk, skb, type);
+
+	if (!err)
+		ip_hdr(skb)->ttl = ip4_dst_hoplimit(skb_dst(skb));
+	return err;
+}
+
+static int route6(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)
+{
+	struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct flowi6 fl6 = {
+		.flowi6_proto = IPPROTO_TCP,
+		.flowi6_mark = skb->mark,
+		.saddr = ip6h->saddr,
+		.daddr = ip6h->daddr,
+		.fl6_sport = tcp_hdr(skb)->source,
+		.fl6_dport = tcp_hdr(skb)->dest,
+	};
+	struct dst_entry *dst;
+
+	/* A link-local peer is behind the link that its packet came from, and no other. */
+	if (ipv6_addr_type(&fl6.daddr) & IPV6_ADDR_LINKLOCAL && xt_in(par))
+		fl6.flowi6_oif = xt_in(par)->ifindex;
+	else
+		fl6.flowi6_oif = l3mdev_master_ifindex(skb_dst_dev(skb));
+	security_skb_classify_flow(skb, flowi6_to_flowi_common(&fl6));
+
+	dst = ip6_route_output(net, NULL, &fl6);
+	if (dst->error) {
+		int err = dst->error;
+
+		dst_release(dst);
+		return err;
+	}
+	dst = xfrm_lookup(net, dst, flowi6_to_flowi(&fl6), NULL, 0);
+	if (IS_ERR(dst))
+		return PTR_ERR(dst);
+	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	ip6h->hop_limit = ip6_dst_hoplimit(dst);
+	return 0;
+}
+
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_action_param *par)
+{
+	struct net *net = xt_net(par);
+
+	/* The errors of the output functions are the network's loss; they consume in any case. */
+	if (xt_family(par) == NFPROTO_IPV4) {
+		if (route4(net, reply, par))
+			goto free;
+		ip_local_out(net, NULL, reply);
+	} else {
+		if (route6(net, reply, par))
+			goto free;
+		ip6_local_out(net, NULL, reply);
+	}
+	return;
+free:
+	kfree_skb(reply);
+}
+
+void xt_tarpit_free(struct sk_buff *reply)
+{
+	kfree_skb(reply);
+}

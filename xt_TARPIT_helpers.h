@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract between the C and the Rust half of the module. glue/abi.rs mirrors it; both sides
+ * assert the sizes. All functions run in softirq or under rcu_read_lock(), and never sleep, but for
+ * those that say otherwise.
+ */
+#ifndef _XT_TARPIT_HELPERS_H
+#define _XT_TARPIT_HELPERS_H
+
+#include <linux/types.h>
+
+struct sk_buff;
+struct xt_action_param;
+
+/* What the Rust half needs to know about a packet that a rule has matched. */
+struct xt_tarpit_facts {
+	const u8 *headers;	/* the packet, from its IP header */
+	u32 readable;		/* how many bytes of it are there, linear */
+	u32 len;		/* how many bytes the packet has */
+	u32 now_ms;		/* monotonic clock, wraps */
+	u16 mss;		/* what fits the link that the packet came from */
+	u8 family;		/* NFPROTO_IPV4 or NFPROTO_IPV6 */
+	u8 variant;		/* enum xt_tarpit_variant */
+};
+
+/* 128 random bits, drawn before the targets are registered and constant from then on. */
+extern u64 xt_tarpit_key[2];
+
+/* Owned by C, called by Rust. */
+
+/* Process context, may sleep. */
+int xt_tarpit_register(void);
+void xt_tarpit_unregister(void);
+
+/* Copies the first @len bytes of a packet of at least as many; false if they cannot be read. */
+bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
+/* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
+bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, u32 thoff);
+/*
+ * Turns @skb into a packet of @len linear bytes, at @headers, for a reply of which the last @tcp_len
+ * are the transport's: @skb itself where it is not needed by anybody else, or a new one. NULL, with
+ * @skb still fit to be dropped, when memory is short. The caller owns the result.
+ */
+struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param *par, u32 len,
+			       u32 tcp_len, u8 **headers);
+/* Routes and sends a reply of xt_tarpit_turn()'s, whose headers are written. Consumes it. */
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_action_param *par);
+/* Frees a reply that is not sent. */
+void xt_tarpit_free(struct sk_buff *reply);
+
+/* Owned by Rust, called by C. */
+
+/* Takes one packet; the netfilter verdict for it. */
+unsigned int xt_tarpit_target(struct sk_buff *skb, const struct xt_action_param *par,
+			      const struct xt_tarpit_facts *facts);
+/* Judges a rule before it is loaded; 0 or a negative errno. Process context. */
+int xt_tarpit_checkentry(u8 variant);
+
+#endif /* _XT_TARPIT_HELPERS_H */
