@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# cli.sh DIR: what the iptables commands make of DIR/libxt_TARPIT.so, as far as no TARPIT is needed
+# in the kernel. A network namespace of its own keeps the rules of this host out of it.
+set -u
+
+if [ "${2-}" != in-namespace ]; then
+	[ -e "${1-}/libxt_TARPIT.so" ] || { echo "usage: $0 DIRECTORY-OF-libxt_TARPIT.so" >&2; exit 2; }
+	dir=$(cd "$1" && pwd)
+	if [ "$(id -u)" = 0 ]; then unshare='unshare -n'; else unshare='unshare -rn'; fi
+	$unshare true || { echo 'SKIP: no network namespace can be made here'; exit 4; }
+	exec $unshare "$0" "$dir" in-namespace
+fi
+
+here=$(dirname "$0")
+PATH=$PATH:/usr/sbin:/sbin
+XTABLES_LIBDIR=$1:$(pkg-config --variable=xtlibdir xtables)
+export PATH XTABLES_LIBDIR LC_ALL=C
+passed=0 failed=0 skipped=0
+
+run()    { out=$("$@" 2>&1); code=$?; }
+ok()     { passed=$((passed + 1)); }
+not_ok() { failed=$((failed + 1)); printf 'FAIL: %s: exit code %s\n%s\n' "$1" "$code" "$out"; }
+skip()   { skipped=$((skipped + 1)); echo "SKIP: $1"; }
+
+exits()  { # code, text in the output, command...
+	want=$1 text=$2; shift 2
+	run "$@"
+	case $code,$out in "$want",*"$text"*) ok ;; *) not_ok "$*" ;; esac
+}
+
+for tool in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
+	command -v $tool >/dev/null || { skip "$tool is not installed"; continue; }
+
+	for option in --tarpit --honeypot --reset; do
+		exits 0 "  $option" $tool -j TARPIT -h
+		exits 2 "\"$option\" can only be used once" $tool -A INPUT -j TARPIT $option $option
+		exits 2 "\"$option\" cannot be inverted" $tool -A INPUT -j TARPIT ! $option
+		exits 2 "Bad argument \`1'" $tool -A INPUT -j TARPIT $option 1
+		for other in --tarpit --honeypot --reset; do
+			[ $option = $other ] ||
+				exits 2 'cannot be used together with' $tool -A INPUT -j TARPIT $option $other
+		done
+	done
+	exits 2 'unknown option "--drip"' $tool -A INPUT -j TARPIT --drip
+
+	$tool -n -L INPUT >/dev/null 2>&1 || { skip "$tool finds no tables in this kernel"; continue; }
+	for mode in tarpit honeypot reset; do
+		run $tool -v -A INPUT -p tcp -j TARPIT --$mode # shows the rule, whether it loads or not
+		case $out in *"TARPIT "*"/0 "*" $mode"*) ok ;; *) not_ok "list $mode" ;; esac
+
+		# as xtables-addons saved it, with a space at the end
+		printf '*filter\n-A INPUT -p tcp -j TARPIT --%s \nCOMMIT\n' $mode >"${TMPDIR:-/tmp}/cli.$$"
+		exits 0 '' $tool-restore --test "${TMPDIR:-/tmp}/cli.$$"
+		rm "${TMPDIR:-/tmp}/cli.$$"
+	done
+done
+
+if command -v iptables-translate >/dev/null; then
+	while read -r line; do
+		case $line in
+		ip*tables-translate*) run $line ;;
+		nft*) if [ "$out" = "$line " ]; then ok; else not_ok "$line"; fi ;;
+		esac
+	done <"$here/../libxt_TARPIT.txlate"
+else
+	skip 'iptables-translate is not installed'
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
