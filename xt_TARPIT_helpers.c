@@ -155,32 +155,28 @@ static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
 #endif
 }
 
-/* Makes the metadata of a received packet that of a new one. */
+/*
+ * Makes the metadata of a received packet that of a new one: all of what a copy would inherit
+ * (struct_group headers) is cleared, but for what describes the memory and the few that stay.
+ */
 static void clear_metadata(struct sk_buff *skb)
 {
+	typeof(skb->network_header) network_header = skb->network_header;
+	typeof(skb->alloc_cpu) alloc_cpu = skb->alloc_cpu;
+	__be16 protocol = skb->protocol;
+	u32 mark = skb->mark;
+
 	skb_orphan(skb);
 	skb_ext_reset(skb);
-	nf_reset_trace(skb);
-	ipvs_reset(skb);
-	skb_init_secmark(skb);
-	skb_clear_hash(skb);
-	skb_reset_redirect(skb);
-	skb_set_delivery_time(skb, 0, SKB_CLOCK_REALTIME);
+	memset(&skb->headers, 0, sizeof(skb->headers));
+	skb->network_header = network_header;
+	skb->alloc_cpu = alloc_cpu;
+	skb->protocol = protocol;
+	skb->mark = mark;
+	skb_unset_mac_header(skb);
+	skb->mac_len = 0;
+	skb->tstamp = 0;
 	skb_set_queue_mapping(skb, 0);
-	__vlan_hwaccel_clear_tag(skb);
-#ifdef CONFIG_NET_SWITCHDEV
-	skb->offload_fwd_mark = 0;
-	skb->offload_l3_fwd_mark = 0;
-#endif
-	skb->priority = 0;
-	skb->skb_iif = 0;
-	skb->encapsulation = 0;
-	skb->ignore_df = 0;
-	skb->ip_summed = CHECKSUM_NONE;
-	skb->csum = 0;
-	skb->csum_level = 0;
-	skb->csum_valid = 0;
-	skb->csum_complete_sw = 0;
 	memset(skb->cb, 0, sizeof(skb->cb));
 	/* What a clone shares is not ours to change, and by reusable() has nothing to clear. */
 	if (!skb_cloned(skb)) {
