@@ -12,7 +12,7 @@ use super::isn::{Flow, Key, Ports};
 use super::reply::{Limit, Reply};
 use super::seq::Seq;
 use super::stamp::Told;
-use super::tcp::{Flags, Options, Segment, Timestamps};
+use super::tcp::{Flags, Options, Segment, Timestamps, HEADER_LEN};
 use super::Env;
 
 /// How a rule answers.
@@ -118,7 +118,7 @@ pub fn decide(
 fn syn_ack(packet: &Packet<'_>, syn: &Segment, flow: Flow, env: &Env<'_>) -> Reply {
     let offered = syn.options;
     let mut options = Options {
-        mss: (offered != Options::default()).then_some(env.mss),
+        mss: None,
         // With a shift, the smallest window would be more than one octet.
         window_scale: offered.window_scale.map(|_| 0),
         sack_permitted: offered.sack_permitted,
@@ -128,19 +128,13 @@ fn syn_ack(packet: &Packet<'_>, syn: &Segment, flow: Flow, env: &Env<'_>) -> Rep
             echo: theirs.value,
         }),
     };
-    // Never more bytes than the SYN had: what we can do without goes first.
-    let room = packet.transport_len.saturating_sub(super::tcp::HEADER_LEN);
-    if options.len() > room {
-        options.timestamps = None;
-    }
-    if options.len() > room {
-        options.window_scale = None;
-    }
-    if options.len() > room {
-        options.sack_permitted = false;
-    }
-    if options.len() > room {
-        options.mss = None;
+    // The reply must not have more bytes than the SYN. What was offered fits, since padding takes no
+    // more here than it took there. MSS, which answers no offer, comes with others if it fits too.
+    let room = packet
+        .transport_len
+        .saturating_sub(HEADER_LEN + Options::MSS_LEN);
+    if offered.mss.is_some() || (options != Options::default() && options.len() <= room) {
+        options.mss = Some(env.mss);
     }
     Reply {
         seq: flow.isn(syn.seq),
@@ -225,8 +219,11 @@ fn hold(
     // RCV.NXT: what was acknowledged is never taken back, and what was sent into the first window is
     // taken, even after it was closed (RFC 9293, 3.8.6: it should not have been shrunk). A segment
     // that is missing before this one is not missed, as nothing is delivered.
-    // CAST: -1 becomes 0; a payload is at most what the network layer can carry, far below 2^31.
-    let end = (start.max(0) as u32).saturating_add(segment.payload_len as u32);
+    // CAST: a payload is at most what the network layer can carry, far below 2^31; the octet before
+    // the stream, which a keep-alive may carry, is none of it.
+    let end = start
+        .saturating_add_unsigned(segment.payload_len as u32)
+        .max(0) as u32;
     let received = known.max(end.min(u32::from(FIRST_WINDOW)));
 
     Ok(Reply {

@@ -173,14 +173,16 @@ impl<'a> Packet<'a> {
         let mut skipped = V6_LEN;
         let mut extensions = 0..MAX_EXTENSIONS;
         while next != TCP && extensions.next().is_some() {
-            let &[following, length, offset0, offset1, ..] = rest else {
+            let &[following, length, third, fourth, ..] = rest else {
                 return Err(Silence::Truncated);
             };
             let extension_len = match next {
-                // Hop-by-hop options, routing, destination options (RFC 8200, 4.3, 4.4, 4.6).
-                0 | 43 | 60 => usize::from(length) * 8 + 8,
+                // Hop-by-hop options and destination options (RFC 8200, 4.3 and 4.6).
+                0 | 60 => usize::from(length) * 8 + 8,
+                // Routing, at the end of its way; before it, the destination is another one's (4.4).
+                43 if fourth == 0 => usize::from(length) * 8 + 8,
                 // A fragment that is the whole packet is none (RFC 8200, 4.5; RFC 6946).
-                44 if u16::from_be_bytes([offset0, offset1]) & 0xfff9 == 0 => 8,
+                44 if u16::from_be_bytes([third, fourth]) & 0xfff9 == 0 => 8,
                 44 => return Err(Silence::Fragment),
                 _ => return Err(Silence::NotTcp),
             };

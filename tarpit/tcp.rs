@@ -119,6 +119,9 @@ impl Segment {
 }
 
 impl Options {
+    /// The length of the MSS option in bytes.
+    pub(super) const MSS_LEN: usize = 4;
+
     /// Reads options up to the end of the list or to the first one that is broken, as Linux does.
     #[inline]
     fn parse(mut bytes: &[u8]) -> Self {
@@ -159,7 +162,7 @@ impl Options {
     /// The length of these options in bytes, padded as [`Options::put`] writes them.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let mss = if self.mss.is_some() { Self::MSS_LEN } else { 0 };
         let window_scale = if self.window_scale.is_some() { 4 } else { 0 };
         // SACK-permitted takes the place of the padding before timestamps.
         let rest = match (self.timestamps, self.sack_permitted) {

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the tests share: packets written from hexadecimal text or from fields, and read back by a
+//! parser that is not ours (etherparse).
+//!
+//! Nothing here calls the core to write or to check a packet: the checksum below is the test's own,
+//! and [`Heard::read`] verifies with etherparse's. [`client`] is the peer that the properties
+//! drive.
+
+// Each test file is a crate of its own and uses its part of this.
+#![allow(dead_code)]
+
+pub mod client;
+
+use std::net::IpAddr;
+
+use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
+use tarpit::tarpit::{respond, Env, Family, Key, Limit, Packet, Policy, Silence};
+
+/// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
+pub const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
+
+/// The MSS that the link gives; no fixture offers the same, so a copied one shows.
+pub const MSS: u16 = 1360;
+
+/// An answer of the core: the packet, and the budget that it draws from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The packet, from the IP header on.
+    pub packet: Vec<u8>,
+    /// The budget.
+    pub limit: Limit,
+}
+
+/// Shows the core a packet of `len` bytes of which `headers` can be read, and lets it write its
+/// answer into a buffer full of 0xa5.
+pub fn ask(
+    family: Family,
+    headers: &[u8],
+    len: usize,
+    key: &Key,
+    now_ms: u32,
+) -> Result<Answer, Silence> {
+    let env = Env {
+        key,
+        now_ms,
+        mss: MSS,
+    };
+    let packet = Packet::parse(family, headers, len)?;
+    let reply = respond(&packet, &Policy::Tarpit, &env)?;
+    let mut buffer = vec![0xa5; reply.packet_len()];
+    assert_eq!(reply.emit(&mut buffer), Some(()), "{reply:?}");
+    Ok(Answer {
+        packet: buffer,
+        limit: reply.limit,
+    })
+}
+
+/// The fields of an IP header that are not a matter of TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// TOS or traffic class, with the ECN bits.
+    pub class: u8,
+    /// Flow label, IPv6 only.
+    pub label: u32,
+    /// Identification, IPv4 only.
+    pub id: u16,
+    /// Flags and fragment offset, IPv4 only.
+    pub fragment: u16,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+}
+
+/// How every answer looks.
+pub const OURS: Look = Look {
+    class: 0,
+    label: 0,
+    id: 0,
+    fragment: 0x4000,
+    hop_limit: 64,
+};
+
+/// How the peers' packets look: whatever of this shows in an answer has leaked.
+pub const THEIRS: Look = Look {
+    class: 0xbb,
+    label: 0xabcde,
+    id: 0xbeef,
+    fragment: 0,
+    hop_limit: 0x33,
+};
+
+/// The family of an address.
+pub fn family(address: IpAddr) -> Family {
+    match address {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
+    }
+}
+
+/// An IP packet that carries `tcp` as it is.
+pub fn packet(source: IpAddr, destination: IpAddr, look: Look, tcp: &[u8]) -> Vec<u8> {
+    let mut header = Vec::new();
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            header.extend([0x45, look.class]);
+            header.extend(u16::try_from(20 + tcp.len()).unwrap().to_be_bytes());
+            header.extend(look.id.to_be_bytes());
+            header.extend(look.fragment.to_be_bytes());
+            header.extend([look.hop_limit, 6, 0, 0]);
+            header.extend(source.octets());
+            header.extend(destination.octets());
+            let sum = checksum(&[&header]);
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let first = 6 << 28 | u32::from(look.class) << 20 | look.label;
+            header.extend(first.to_be_bytes());
+            header.extend(u16::try_from(tcp.len()).unwrap().to_be_bytes());
+            header.extend([6, look.hop_limit]);
+            header.extend(source.octets());
+            header.extend(destination.octets());
+        }
+        _ => panic!("{source} and {destination} are of two families"),
+    }
+    header.extend(tcp);
+    header
+}
+
+/// `tcp` with its checksum, whatever was in its place.
+pub fn summed(source: IpAddr, destination: IpAddr, mut tcp: Vec<u8>) -> Vec<u8> {
+    let octets = |address| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    tcp[16..18].fill(0);
+    let mut pseudo = [octets(source), octets(destination)].concat();
+    pseudo.extend(6u32.to_be_bytes());
+    pseudo.extend(u32::try_from(tcp.len()).unwrap().to_be_bytes());
+    let sum = checksum(&[&pseudo, &tcp]);
+    tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+    tcp
+}
+
+/// The Internet checksum (RFC 1071), octet by octet: those at even places count 256 times.
+pub fn checksum(parts: &[&[u8]]) -> u16 {
+    let mut total = 0u64;
+    for part in parts {
+        for (place, octet) in part.iter().enumerate() {
+            total += u64::from(*octet) << (if place % 2 == 0 { 8 } else { 0 });
+        }
+    }
+    // The one's complement sum is the remainder by 2^16 - 1, where a sum that is not zero is never
+    // 0.
+    match total % 0xffff {
+        0 if total > 0 => 0,
+        rest => !u16::try_from(rest).unwrap(),
+    }
+}
+
+/// A TCP segment by its fields.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// SEG.SEQ.
+    pub seq: u32,
+    /// SEG.ACK.
+    pub ack: u32,
+    /// The low four bits beside the data offset.
+    pub reserved: u8,
+    /// The control bits.
+    pub flags: u8,
+    /// SEG.WND.
+    pub window: u16,
+    /// The urgent pointer.
+    pub urgent: u16,
+    /// The options; zeros fill them to whole words.
+    pub options: Vec<u8>,
+    /// The length of the payload.
+    pub payload: usize,
+}
+
+impl Fields {
+    /// The bytes, without a checksum.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut tcp = Vec::new();
+        tcp.extend(self.source.to_be_bytes());
+        tcp.extend(self.destination.to_be_bytes());
+        tcp.extend(self.seq.to_be_bytes());
+        tcp.extend(self.ack.to_be_bytes());
+        let words = u8::try_from(5 + self.options.len().div_ceil(4)).unwrap();
+        tcp.extend([words << 4 | self.reserved, self.flags]);
+        tcp.extend(self.window.to_be_bytes());
+        tcp.extend([0, 0]);
+        tcp.extend(self.urgent.to_be_bytes());
+        tcp.extend(&self.options);
+        tcp.resize(usize::from(words) * 4, 0);
+        tcp.resize(tcp.len() + self.payload, b'x');
+        tcp
+    }
+}
+
+/// A packet as another implementation understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// The TCP header.
+    pub tcp: TcpHeader,
+    /// The timestamps, TSval first.
+    pub timestamps: Option<(u32, u32)>,
+}
+
+impl Heard {
+    /// Reads an answer.
+    ///
+    /// # Panics
+    ///
+    /// When it is not one IP packet with one TCP header, right lengths and checksums, nothing of
+    /// the peer's look, options that can be read to the end, and no payload.
+    pub fn read(packet: &[u8]) -> Self {
+        let (source, destination, tcp, payload, sum) = match packet[0] >> 4 {
+            4 => {
+                let (ip, rest) = Ipv4Header::from_slice(packet).unwrap();
+                assert_eq!(usize::from(ip.total_len), packet.len());
+                assert_eq!(ip.header_checksum, ip.calc_header_checksum());
+                assert_eq!(ip.header_len(), 20);
+                assert_eq!(ip.protocol, IpNumber::TCP);
+                assert_eq!(
+                    (ip.dscp.value(), ip.ecn.value(), ip.identification),
+                    (0, 0, 0)
+                );
+                assert_eq!(
+                    (ip.dont_fragment, ip.more_fragments, ip.time_to_live),
+                    (true, false, 64)
+                );
+                let (tcp, payload) = TcpHeader::from_slice(rest).unwrap();
+                let sum = tcp.calc_checksum_ipv4(&ip, payload).unwrap();
+                (ip.source.into(), ip.destination.into(), tcp, payload, sum)
+            }
+            6 => {
+                let (ip, rest) = Ipv6Header::from_slice(packet).unwrap();
+                assert_eq!(usize::from(ip.payload_length) + 40, packet.len());
+                assert_eq!(ip.next_header, IpNumber::TCP);
+                assert_eq!((ip.traffic_class, ip.flow_label.value()), (0, 0));
+                assert_eq!(ip.hop_limit, 64);
+                let (tcp, payload) = TcpHeader::from_slice(rest).unwrap();
+                let sum = tcp.calc_checksum_ipv6(&ip, payload).unwrap();
+                (ip.source.into(), ip.destination.into(), tcp, payload, sum)
+            }
+            version => panic!("IP version {version}"),
+        };
+        // Written again it is the same: no reserved bit is set, no option is cut off.
+        let at = packet.len() - payload.len() - tcp.header_len();
+        assert_eq!(tcp.to_bytes()[..], packet[at..packet.len() - payload.len()]);
+        assert_eq!(tcp.checksum, sum);
+        assert_eq!(payload, []);
+        assert_eq!(tcp.urgent_pointer, 0);
+        assert!(!(tcp.ns || tcp.fin || tcp.psh || tcp.urg || tcp.ece || tcp.cwr));
+        let mut timestamps = None;
+        for option in tcp.options_iterator() {
+            if let TcpOptionElement::Timestamp(value, echo) = option.unwrap() {
+                assert_eq!(timestamps.replace((value, echo)), None);
+            }
+        }
+        Self {
+            source,
+            destination,
+            tcp,
+            timestamps,
+        }
+    }
+}
+
+/// One family's flow of the fixtures: port 40000 of a documentation address to port 23 of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// The family.
+    pub family: Family,
+    /// The peer.
+    pub source: &'static str,
+    /// The tarpit.
+    pub destination: &'static str,
+    /// Our ISN when the client's is 10000000, under [`KEY`].
+    pub isn: u32,
+    /// Our ISN when the client's is fffffffa: its stream crosses zero after five octets.
+    pub wrapping_isn: u32,
+    /// Where the flow's timestamp clock starts.
+    pub clock_offset: u32,
+}
+
+/// The fixtures of both families. The numbers come from a second implementation of `isn.rs`'
+/// definition, in another language: SipHash-2-4, four Feistel rounds.
+pub const BOTH: [Host; 2] = [
+    Host {
+        family: Family::V4,
+        source: "192.0.2.1",
+        destination: "198.51.100.2",
+        isn: 0x3a8c_5d75,
+        wrapping_isn: 0x3bdb_e962,
+        clock_offset: 0xcd0e_d878,
+    },
+    Host {
+        family: Family::V6,
+        source: "2001:db8:0:1::1",
+        destination: "2001:db8:0:2::2",
+        isn: 0x1988_f978,
+        wrapping_isn: 0xbf6a_2314,
+        clock_offset: 0x34c7_eef3,
+    },
+];
+
+/// What the flow's timestamp clock says unless a row says otherwise: 45 of the step that starts at
+/// 50000000, all in hexadecimal.
+pub const CLOCK: u32 = 0x5000_0045;
+
+impl Host {
+    /// The bytes of a segment written as hexadecimal text, where white space is nothing, `ISN` and
+    /// `ISN+1` stand for our numbers, `WRAP` and `WRAP+1` for those of the stream that crosses
+    /// zero, and `SUM` for the checksum, which is right when the text is a packet from `source` to
+    /// `destination`.
+    pub fn segment(&self, source: &str, destination: &str, text: &str) -> Vec<u8> {
+        let mut tcp = Vec::new();
+        let mut sum_at = None;
+        for word in text.split_whitespace() {
+            match word {
+                "ISN" => tcp.extend(self.isn.to_be_bytes()),
+                "ISN+1" => tcp.extend((self.isn + 1).to_be_bytes()),
+                "WRAP" => tcp.extend(self.wrapping_isn.to_be_bytes()),
+                "WRAP+1" => tcp.extend((self.wrapping_isn + 1).to_be_bytes()),
+                "SUM" => {
+                    assert_eq!(sum_at.replace(tcp.len()), None, "two checksums: {text}");
+                    tcp.extend([0, 0]);
+                }
+                word => tcp.extend(hex(word)),
+            }
+        }
+        match sum_at {
+            Some(16) => summed(source.parse().unwrap(), destination.parse().unwrap(), tcp),
+            _ => panic!("the checksum is not in its place: {text}"),
+        }
+    }
+
+    /// A packet of the peer.
+    pub fn asked(&self, text: &str) -> Vec<u8> {
+        let tcp = self.segment(self.source, self.destination, text);
+        let (source, destination) = (self.source, self.destination);
+        packet(
+            source.parse().unwrap(),
+            destination.parse().unwrap(),
+            THEIRS,
+            &tcp,
+        )
+    }
+
+    /// A packet of the tarpit.
+    pub fn answer(&self, text: &str) -> Vec<u8> {
+        let tcp = self.segment(self.destination, self.source, text);
+        let (source, destination) = (self.destination, self.source);
+        packet(
+            source.parse().unwrap(),
+            destination.parse().unwrap(),
+            OURS,
+            &tcp,
+        )
+    }
+
+    /// What the core says to a packet when the flow's timestamp clock says `clock`.
+    pub fn ask_at(&self, clock: u32, headers: &[u8], len: usize) -> Result<Answer, Silence> {
+        let now_ms = clock.wrapping_sub(self.clock_offset);
+        ask(self.family, headers, len, &KEY, now_ms)
+    }
+
+    /// What the core says to a packet at [`CLOCK`].
+    pub fn ask(&self, packet: &[u8]) -> Result<Answer, Silence> {
+        self.ask_at(CLOCK, packet, packet.len())
+    }
+
+    /// Asserts that one segment is answered with another, byte for byte, when the clock says
+    /// `clock`.
+    #[track_caller]
+    pub fn answers_at(&self, clock: u32, asked: &str, answer: &str) {
+        let asked = self.asked(asked);
+        let given = self.ask_at(clock, &asked, asked.len());
+        let given = given.map(|answer| dump(&answer.packet));
+        assert_eq!(given, Ok(dump(&self.answer(answer))));
+    }
+
+    /// Asserts that one segment is answered with another, byte for byte, at [`CLOCK`].
+    #[track_caller]
+    pub fn answers(&self, asked: &str, answer: &str) {
+        self.answers_at(CLOCK, asked, answer);
+    }
+
+    /// Asserts that a segment is not answered, and why.
+    #[track_caller]
+    pub fn ignores(&self, asked: &str, why: Silence) {
+        assert_eq!(self.ask(&self.asked(asked)), Err(why), "{asked}");
+    }
+
+    /// The budget that the answer to a segment draws from.
+    #[track_caller]
+    pub fn limit(&self, asked: &str) -> Limit {
+        self.ask(&self.asked(asked)).unwrap().limit
+    }
+}
+
+/// The bytes of hexadecimal text; white space is nothing.
+pub fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .map(|digit| u8::try_from(digit.to_digit(16).expect("a hexadecimal digit")).unwrap())
+        .collect();
+    assert_eq!(digits.len() % 2, 0, "half an octet: {text}");
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
+}
+
+/// A packet as text, in words of four octets: what a failed comparison shows.
+pub fn dump(packet: &[u8]) -> String {
+    packet
+        .chunks(4)
+        .map(|word| word.iter().map(|octet| format!("{octet:02x}")).collect())
+        .collect::<Vec<String>>()
+        .join(" ")
+}
