@@ -286,7 +286,7 @@ fn fold(total: u64) -> u16 {
     // The carries: 64 bits fold to 32, 17 and 16.
     let total = (total & 0xffff_ffff).wrapping_add(total >> 32);
     let total = (total & 0xffff)
-        .wrapping_add(total >> 16 & 0xffff)
+        .wrapping_add((total >> 16) & 0xffff)
         .wrapping_add(total >> 32);
     let total = (total & 0xffff).wrapping_add(total >> 16);
     // CAST: what is left has 16 bits.

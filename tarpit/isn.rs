@@ -37,7 +37,7 @@ impl Flow {
     /// The flow of the segments that come with these addresses and ports.
     #[inline]
     pub fn new(key: &Key, addresses: &Addresses, ports: Ports) -> Self {
-        let tail = u64::from(ports.source) << 16 | u64::from(ports.destination);
+        let tail = (u64::from(ports.source) << 16) | u64::from(ports.destination);
         Self(match addresses {
             Addresses::V4 {
                 source,
@@ -91,19 +91,19 @@ impl Flow {
     #[inline]
     pub const fn clock_offset(self) -> u32 {
         // CAST: any 32 of the mixed bits will do.
-        mix(self.0 ^ 1 << 63) as u32
+        mix(self.0 ^ (1 << 63)) as u32
     }
 
     /// A number that spreads flows evenly over a table.
     #[inline]
     pub const fn bucket(self) -> u32 {
         // CAST: any 32 of the mixed bits will do.
-        mix(self.0 ^ 1 << 62) as u32
+        mix(self.0 ^ (1 << 62)) as u32
     }
 
     const fn round(self, round: u64, half: u16) -> u16 {
         // CAST: any 16 of the mixed bits will do; widening loses nothing.
-        mix(self.0 ^ (round << 16 | half as u64)) as u16
+        mix(self.0 ^ ((round << 16) | half as u64)) as u16
     }
 }
 
@@ -115,14 +115,14 @@ const fn split(value: u32) -> (u16, u16) {
 }
 
 const fn join(left: u16, right: u16) -> u32 {
-    (left as u32) << 16 | right as u32
+    ((left as u32) << 16) | right as u32
 }
 
 /// Spreads every bit of `x` over the whole word (multiply and shift, twice).
 const fn mix(mut x: u64) -> u64 {
-    x = (x ^ x >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ x >> 29).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    x ^ x >> 32
+    x = (x ^ (x >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    x ^ (x >> 32)
 }
 
 #[inline]
@@ -147,7 +147,7 @@ fn siphash(key: &Key, words: &[u64], tail: u64, len: u8) -> u64 {
     for &word in words {
         absorb(&mut v, word);
     }
-    absorb(&mut v, u64::from(len) << 56 | tail);
+    absorb(&mut v, (u64::from(len) << 56) | tail);
     v[2] ^= 0xff;
     sip_rounds(&mut v, 4);
     v[0] ^ v[1] ^ v[2] ^ v[3]
@@ -228,7 +228,7 @@ mod tests {
         let turned: u32 = (0..3200u32)
             .map(|i| {
                 let isn = i.wrapping_mul(0x9e37_79b9);
-                (flow(7).isn(Seq(isn)).0 ^ flow(7).isn(Seq(isn ^ 1 << (i % 32))).0).count_ones()
+                (flow(7).isn(Seq(isn)).0 ^ flow(7).isn(Seq(isn ^ (1 << (i % 32)))).0).count_ones()
             })
             .sum();
         // 3,200 times 32 bits: the mean is 51,200, one standard deviation 160.

@@ -33,7 +33,7 @@ impl Told {
     /// (RFC 7323, 5.2), and at most one step above the later of the two.
     #[inline]
     pub const fn tsval(self, clock_ms: u32, tsecr: Option<u32>) -> u32 {
-        let low = (self.received % PERIOD) << 1 | self.closed as u32;
+        let low = ((self.received % PERIOD) << 1) | self.closed as u32;
         let (floor, echo) = match tsecr {
             Some(tsecr) if after(tsecr, clock_ms) => (tsecr, tsecr),
             Some(tsecr) => (clock_ms, tsecr),
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_clock_advances_in_steps_and_wraps() {
         assert_eq!(OPEN.tsval(1000, None), 896);
-        assert_eq!(CLOSED.tsval(1000, None), 896 | 24 << 1 | 1);
+        assert_eq!(CLOSED.tsval(1000, None), 896 | (24 << 1) | 1);
         assert_eq!(OPEN.tsval(u32::MAX, None), u32::MAX - 127);
         // The clock has wrapped, the echo not yet.
         assert_eq!(OPEN.tsval(5, Some(u32::MAX - 127)), 0);
