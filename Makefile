@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a person types; `make help` lists it. The kernel's own build reads Kbuild instead.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+RUSTC ?= $(firstword $(wildcard /usr/bin/rustc) rustc)
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= $(CURDIR)/build/target
+DEPMOD ?= depmod
+INSTALL ?= install
+DESTDIR ?=
+INSTALL_MOD_PATH ?= $(DESTDIR)
+MANDIR ?= /usr/share/man
+XTLIBDIR ?= $(shell pkg-config --variable=xtlibdir xtables)
+KERNEL ?= 7.3
+
+export CARGO_TARGET_DIR KERNEL
+
+version := $(shell cat VERSION)
+built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
+crates := tarpit libxt_TARPIT
+scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo .ci/run \
+	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
+
+# As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
+clippy_flags := -Dwarnings -Aclippy::precedence
+
+# The kernel's build of this folder. tools/metadata names the directory to build against, or says in
+# one sentence why there is none.
+kbuild = kdir=$$(RUSTC=$(RUSTC) tools/metadata --find "$(KDIR)") && \
+	$(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
+
+# A panic in softirq is a dead machine: the module must not even refer to a way into one.
+no_panic = ! nm -u xt_TARPIT.ko | grep -E '_RN.*4core.*(panic|fail)' || \
+	{ echo "xt_TARPIT.ko can panic: see the functions of core above" >&2; rm -f xt_TARPIT.ko; exit 1; }
+
+.PHONY: all
+all: modules ext ## module and extension (the default)
+
+.PHONY: help
+help: ## this list
+	@echo "xt_TARPIT $(version)"
+	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "KDIR=$(KDIR)"
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check and demo: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+
+.PHONY: modules
+modules: ## xt_TARPIT.ko, for the kernel of KDIR
+	@$(kbuild) modules
+	@$(no_panic)
+
+.PHONY: metadata
+metadata: ## what Debian's headers lack to build Rust modules, for KDIR (once per kernel, two minutes)
+	@RUSTC=$(RUSTC) tools/metadata "$(KDIR)"
+
+.PHONY: ext
+ext: ## libxt_TARPIT.so, the iptables extension
+	cd libxt_TARPIT && $(CARGO) build --release --locked
+	libxt_TARPIT/check-so "$(built_ext)"
+
+# Installing builds nothing, so that it can be done by another user (sudo), who may know no compiler.
+.PHONY: install
+install: modules_install ext_install ## both, with the man page
+
+.PHONY: modules_install
+modules_install: ## the module, under INSTALL_MOD_PATH; depmod unless under DESTDIR
+	@test -e xt_TARPIT.ko || { echo "xt_TARPIT.ko is not built: run 'make' first" >&2; exit 1; }
+	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" modules_install
+ifeq ($(DESTDIR),)
+	@# The kernel's own call is skipped where there is no System.map, as with Debian's headers.
+	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$$(cat "$(KDIR)/include/config/kernel.release")"
+endif
+
+.PHONY: ext_install
+ext_install: ## the extension and its man page
+	@test -e "$(built_ext)" || { echo "libxt_TARPIT.so is not built: run 'make' first" >&2; exit 1; }
+	@test -n "$(XTLIBDIR)" || { echo "pkg-config does not know xtables: apt install libxtables-dev pkgconf" >&2; exit 1; }
+	$(INSTALL) -D -m 644 "$(built_ext)" "$(DESTDIR)$(XTLIBDIR)/libxt_TARPIT.so"
+	$(INSTALL) -d "$(DESTDIR)$(MANDIR)/man8"
+	libxt_TARPIT/man-page $(version) >"$(DESTDIR)$(MANDIR)/man8/xt_TARPIT.8"
+
+.PHONY: uninstall
+uninstall: ## takes away what install put
+	rm -f "$(DESTDIR)$(XTLIBDIR)/libxt_TARPIT.so" "$(DESTDIR)$(MANDIR)/man8/xt_TARPIT.8"
+	rm -f "$(INSTALL_MOD_PATH)/lib/modules/$$(cat "$(KDIR)/include/config/kernel.release")"/updates/xt_TARPIT.ko*
+ifeq ($(DESTDIR),)
+	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$$(cat "$(KDIR)/include/config/kernel.release")"
+endif
+
+.PHONY: fmt
+fmt: ## is everything formatted?
+	rustfmt --check --edition 2021 xt_TARPIT.rs
+	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) fmt --check); done
+
+.PHONY: format
+format: ## formats everything
+	rustfmt --edition 2021 xt_TARPIT.rs
+	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) fmt); done
+
+.PHONY: lint
+lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck
+	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
+	@$(kbuild) CLIPPY=1 CLIPPY_CONF_DIR="$(CURDIR)" modules
+	shellcheck $(scripts)
+	@for crate in $(crates); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
+		{ echo "$$crate/Cargo.toml and VERSION name different versions" >&2; exit 1; }; done
+
+.PHONY: test
+test: ext ## tests that need no kernel: core and extension
+	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) test --locked); done
+	libxt_TARPIT/tests/cli.sh "$(CARGO_TARGET_DIR)/release" || test $$? = 4 # skipped
+
+.PHONY: check
+check: ## everything, in a machine of its own: formatter, lints, tests, stock kernel in QEMU
+	@tests/machine check
+
+.PHONY: demo
+demo: ## shows it: a client caught on a stock kernel in QEMU, beside xtables-addons' TARPIT
+	@tests/machine demo
+
+.PHONY: shell
+shell: ## a shell in that machine
+	@tests/machine shell
+
+.PHONY: clean
+clean: ## removes what was built here
+	@test ! -e "$(KDIR)/Makefile" || $(MAKE) -C "$(KDIR)" M="$(CURDIR)" clean
+	rm -rf build
