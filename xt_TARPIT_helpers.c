@@ -230,9 +230,13 @@ static int route4(struct net *net, struct sk_buff *skb, const struct xt_action_p
 	unsigned int type = xt_hooknum(par) == NF_INET_LOCAL_IN ? RTN_LOCAL : RTN_UNSPEC;
 	int err = ip_route_me_harder(net, par->state->sk, skb, type);
 
-	if (!err)
-		ip_hdr(skb)->ttl = ip4_dst_hoplimit(skb_dst(skb));
-	return err;
+	if (err)
+		return err;
+	/* Only the routing table knows a subnet's broadcast address, be it the peer's. */
+	if (skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST))
+		return -EINVAL;
+	ip_hdr(skb)->ttl = ip4_dst_hoplimit(skb_dst(skb));
+	return 0;
 }
 
 static int route6(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)

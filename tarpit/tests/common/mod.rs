@@ -427,7 +427,10 @@ pub fn hex(text: &str) -> Vec<u8> {
 pub fn dump(packet: &[u8]) -> String {
     packet
         .chunks(4)
-        .map(|word| word.iter().map(|octet| format!("{octet:02x}")).collect())
-        .collect::<Vec<String>>()
+        .map(|word| {
+            let octets: Vec<_> = word.iter().map(|octet| format!("{octet:02x}")).collect();
+            octets.concat()
+        })
+        .collect::<Vec<_>>()
         .join(" ")
 }
