@@ -18,6 +18,7 @@
 #include <net/l3mdev.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
+#include <net/tcp.h>
 #include <net/xfrm.h>
 
 #include "xt_TARPIT.h"
@@ -119,6 +120,16 @@ bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len)
 
 bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, u32 thoff)
 {
+	/*
+	 * nf_ip_checksum() counts on the IP header to sum up to zero, which it no longer does when the
+	 * stack has written into an option of it (timestamp, record route).
+	 */
+	if (xt_family(par) == NFPROTO_IPV4 && thoff > sizeof(struct iphdr) &&
+	    !skb_csum_unnecessary(skb)) {
+		__wsum sum = skb_checksum(skb, thoff, skb->len - thoff, 0);
+
+		return !tcp_v4_check(skb->len - thoff, ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, sum);
+	}
 	/*
 	 * Always as for local input: in FORWARD, nf_checksum() takes a hardware's full checksum for
 	 * right without comparing it.
