@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The hold: what a real client's kernel goes through in a day, by the instruction clock.
+
+`time.sleep` is guest time here: idle time is skipped, and the hours are what is measured. An idle day costs
+most of a minute all the same, so all clients live through the same one: the fixture `day`.
+"""
+
+import itertools
+import socket
+import time
+from dataclasses import dataclass
+
+import pytest
+from lab import ESTABLISHED, FAMILIES, FIRST_WINDOW, Lab, tcp_info, wait_until
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+RTTS = (0, 0.1)
+# What a client does, and the options of its connection.
+WRITES, SILENT, WROTE_LITTLE = "wrote 1,000 bytes and waits", "keep-alive", "keep-alive, wrote 10 bytes"
+# Linux sends no FIN into a closed window: of these only the last one does.
+ORPHAN, NOTHING_LEFT, FIN_ONLY = "wrote 1,000 bytes and closed", "wrote 10 bytes and closed", "closed at once"
+LIVE, CLOSED = (WRITES, SILENT, WROTE_LITTLE), (ORPHAN, NOTHING_LEFT, FIN_ONLY)
+BYTES = {WRITES: 1000, SILENT: 0, WROTE_LITTLE: 10, ORPHAN: 1000, NOTHING_LEFT: 10, FIN_ONLY: 0}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One client of the day."""
+
+    family: object
+    what: str
+    rtt: float
+    timestamps: bool
+
+    def __str__(self):
+        stamps = "timestamps" if self.timestamps else "no timestamps"
+        return f"{self.family.name}, {self.what}, RTT {self.rtt * 1000:.0f} ms, {stamps}"
+
+
+def cases(whats):
+    everything = itertools.product(FAMILIES, whats, RTTS, (True, False))
+    return pytest.mark.parametrize("case", [Case(*case) for case in everything], ids=str)
+
+
+@dataclass
+class Exchange:
+    """Both directions of one connection, as the client's interface saw them."""
+
+    out: list
+    back: list
+    all: list
+
+    def hourly(self):
+        """The client's packets in each full hour."""
+        begin = self.all[0].time
+        hours = [0] * int((self.all[-1].time - begin) // HOUR + 1)
+        for segment in self.out:
+            hours[int((segment.time - begin) // HOUR)] += 1
+        return hours
+
+    def check_every_answer_has_one_cause(self, rtt):
+        """No packet of the client is answered twice, and none is an answer to ours but the handshake's.
+
+        The capture is on the client's side: an answer is seen one round trip after its cause, and what the
+        client's kernel would send in reply, a challenge, directly after the answer.
+        """
+        last_cause, settled = self.all[0], False
+        for before, after in zip(self.all, self.all[1:]):
+            if settled:
+                # Strictly in turn: each packet of the client, then its only answer.
+                assert before.outgoing != after.outgoing, f"not in turn:\n{before}\n{after}"
+            if after.outgoing:
+                last_cause = after
+                # From the first window's acknowledgment on everything is timer driven.
+                if settled:
+                    assert after.time - before.time > 0.15, f"the client answers our answer:\n{before}\n{after}"
+            else:
+                assert after.time - last_cause.time < rtt + 0.02, f"an answer without a cause:\n{after}"
+                settled = settled or after.window == 0
+        assert settled, "the window never closed"
+        assert len(self.back) <= len(self.out)
+
+
+def keep_alive(sock):
+    """60/20/6."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6)
+
+
+def counters(host):
+    """What a client counts when it is told nonsense, or lets go."""
+    names = (
+        "TCPChallengeACK", "TCPSYNChallenge", "PAWSEstab", "TCPACKSkippedSeq", "TCPACKSkippedPAWS",
+        "TCPACKSkippedChallenge", "TCPAbortOnTimeout", "EstabResets", "TCPDSACKRecv",
+    )  # fmt: skip
+    return {name: host.tcp_counter(name) for name in names}
+
+
+def start(lab, case):
+    """The client of a case, connected and with its bytes written; and its port."""
+    lab.client.sysctl("net.ipv4.tcp_timestamps", int(case.timestamps))
+    prepare = keep_alive if case.what in (SILENT, WROTE_LITTLE) else None
+    client = lab.client.connect(case.family, prepare=prepare)
+    if BYTES[case.what]:
+        client.send(b"x" * BYTES[case.what])
+        taken = min(BYTES[case.what], FIRST_WINDOW)
+        wait_until(lambda: tcp_info(client)["acked"] == taken, what="what the first window took is acknowledged")
+    return client, client.getsockname()[1]
+
+
+def alive(lab):
+    """The ports of the connections that the client's kernel still has."""
+    lines = [line.split() for path in ("tcp", "tcp6") for line in lab.client.proc(path).splitlines()[1:]]
+    return {int(local.split(":")[1], 16) for _, local, _, state, *_ in lines if state != TIME_WAIT}
+
+
+TIME_WAIT = "06"
+
+
+@dataclass
+class Evidence:
+    """What a client's day came to."""
+
+    exchange: Exchange
+    info: dict | None = None
+    listing: str = ""
+    held: float = 0.0
+
+
+@pytest.fixture(scope="module")
+def day():
+    """All cases live through one day; {case: Evidence}, and what the clients' kernels counted."""
+    labs, captures, running, evidence = {}, {}, {}, {}
+    try:
+        for rtt in RTTS:
+            lab = labs[rtt] = Lab(f"rtt{rtt * 1000:.0f}")
+            if rtt:
+                for host, dev in ((lab.client, "c0"), (lab.server, "s0")):
+                    host.run("tc", "qdisc", "add", "dev", dev, "root", "netem", "delay", f"{rtt * 500:.0f}ms")
+            for family in FAMILIES:
+                captures[rtt, family] = lab.capture(family)
+        before = {rtt: counters(lab.client) for rtt, lab in labs.items()}
+
+        for case in (Case(*case) for case in itertools.product(FAMILIES, LIVE, RTTS, (True, False))):
+            running[case] = start(labs[case.rtt], case)
+        time.sleep(DAY)
+        counted = {rtt: {k: v - before[rtt][k] for k, v in counters(lab.client).items()} for rtt, lab in labs.items()}
+        for case, (client, port) in running.items():
+            evidence[case] = Evidence(
+                exchange(captures[case.rtt, case.family], port),
+                tcp_info(client),
+                labs[case.rtt].client.run("ss", "-Htino", "sport", "=", f":{port}"),
+            )
+            client.close()
+
+        running = {}
+        for case in (Case(*case) for case in itertools.product(FAMILIES, CLOSED, RTTS, (True, False))):
+            client, port = start(labs[case.rtt], case)
+            client.close()
+            running[case] = port, time.monotonic()
+        while running:
+            time.sleep(5)  # guest time: the grain of the figure
+            there = {rtt: alive(lab) for rtt, lab in labs.items()}
+            for case, (port, begin) in list(running.items()):
+                held = time.monotonic() - begin
+                if held > DAY or port not in there[case.rtt]:
+                    evidence[case] = Evidence(exchange(captures[case.rtt, case.family], port), held=held)
+                    del running[case]
+        yield evidence, counted
+    finally:
+        for capture in captures.values():
+            capture.sock.close()
+        for lab in labs.values():
+            lab.close()
+
+
+def exchange(capture, port):
+    segments = [s for s in capture.segments() if port in (s.sport, s.dport)]
+    return Exchange([s for s in segments if s.outgoing], [s for s in segments if not s.outgoing], segments)
+
+
+def acknowledged(seen):
+    """How many octets each answer has acknowledged."""
+    return [s.ack - seen.out[0].seq - 1 & 0xFFFFFFFF for s in seen.back]
+
+
+@cases([WRITES])
+def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
+    """After 24 hours still in persist, no probe failed, 24 octets taken, at most 32 packets an hour."""
+    it = day[0][case]
+    hours = it.exchange.hourly()
+    print(f"\n{case}: the client's packets by hour: {hours}")
+    assert it.info["state"] == ESTABLISHED
+    assert it.info["acked"] == FIRST_WINDOW
+    assert it.info["probes"] == 0 and it.info["retransmits"] == 0
+    assert "timer:(persist," in it.listing and it.listing.split("timer:(persist,")[1].split(")")[0].endswith(",0")
+    assert max(hours[1:24]) <= 32
+    # Held is not forgotten: it probes every 120 s.
+    assert min(hours[1:24]) >= 28
+    assert set(acknowledged(it.exchange)) == {0, FIRST_WINDOW}
+    assert acknowledged(it.exchange) == sorted(acknowledged(it.exchange)), "never taken back"
+
+
+@cases([SILENT, WROTE_LITTLE])
+def test_client_with_keep_alive_is_held_for_a_day(day, case):
+    """Keep-alive 60/20/6: after 24 hours established, no probe unanswered, at most 62 packets an hour."""
+    it = day[0][case]
+    hours = it.exchange.hourly()
+    print(f"\n{case}: the client's packets by hour: {hours}")
+    assert it.info["state"] == ESTABLISHED
+    assert it.info["acked"] == BYTES[case.what]
+    assert it.info["probes"] == 0
+    assert max(hours[1:24]) <= 62
+    assert min(hours[1:24]) >= 55
+    assert set(acknowledged(it.exchange)) == {0, BYTES[case.what]}
+
+
+@cases(LIVE)
+def test_every_answer_has_one_cause(day, case):
+    """Both directions of the day, packet by packet: nothing is answered twice, nothing feeds itself."""
+    seen = day[0][case].exchange
+    assert all(s.right for s in seen.back), "a wrong checksum"
+    assert bool(seen.back[-1].ts) == case.timestamps
+    seen.check_every_answer_has_one_cause(case.rtt)
+
+
+@pytest.mark.parametrize("rtt", RTTS)
+def test_no_client_was_told_nonsense(day, rtt):
+    """No challenge, no segment discarded as old or wrapped, no connection given up, in any of them."""
+    assert not {name: count for name, count in day[1][rtt].items() if count}
+
+
+@cases(CLOSED)
+def test_fin_is_never_acknowledged(day, case):
+    """Written and closed: an orphan stays until its kernel gives up; how long is a figure, not a promise."""
+    it = day[0][case]
+    print(f"\n{case}: held {it.held:.0f} s, {len(it.exchange.out)} packets of the client")
+    assert it.held > 60
+    assert set(acknowledged(it.exchange)) <= {0, min(BYTES[case.what], FIRST_WINDOW)}
+    assert not [s for s in it.exchange.back if set(s.flags) & set("FR")]
+    if case.what is FIN_ONLY:
+        fins = [s for s in it.exchange.out if "F" in s.flags]
+        assert len(fins) > 3, "the FIN was sent, and sent again"
+        assert [s for s in it.exchange.back if s.window == 0], "and answered"
+    assert all(s.right for s in it.exchange.back)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The extensions and the kernel: iptables and ip6tables, legacy and nft, ours and xtables-addons'."""
+
+import os
+import re
+
+import pytest
+from lab import FIRST_WINDOW, V4, Host, tcp_info, unload, wait_until
+
+TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
+RULE = ("INPUT", "-p", "tcp", "-m", "tcp", "--dport", "23", "-j", "TARPIT")
+SAVED = "-A INPUT -p tcp -m tcp --dport 23 -j TARPIT --tarpit"
+
+PEER = "/opt/xtables-addons"
+# Where iptables looks for the plugins that the peer's folder does not have.
+OWN = "/usr/lib/x86_64-linux-gnu/xtables"
+
+
+@pytest.fixture(scope="module")
+def host():
+    host = Host("rules")
+    yield host
+    host.close()
+    unload()
+
+
+@pytest.fixture(params=TOOLS)
+def tool(request, host):
+    """One of the four commands, with empty tables before and after."""
+    yield request.param
+    for table in ("filter", "raw", "mangle"):
+        host.run(request.param, "-t", table, "-F")
+
+
+@pytest.fixture
+def peers_plugin(monkeypatch):
+    """iptables uses xtables-addons' libxt_TARPIT.so."""
+    if not os.path.exists(f"{PEER}/libxt_TARPIT.so"):
+        pytest.skip("xtables-addons' plugin is not in this guest")
+    monkeypatch.setenv("XTABLES_LIBDIR", f"{PEER}:{OWN}")
+
+
+def saved(host, tool):
+    """What iptables-save says of the INPUT chain."""
+    return [line.rstrip() for line in host.run(f"{tool}-save").splitlines() if line.startswith("-A INPUT")]
+
+
+def log_of(kernel_log):
+    return [text for _, text in kernel_log.read() if "xt_TARPIT" in text or "TARPIT" in text]
+
+
+def test_add_check_list_save_restore_delete(host, tool):
+    """-A, -C, -S, -L, save, restore, -D: the rule stays what it is."""
+    host.run(tool, "-A", *RULE)
+    host.run(tool, "-C", *RULE, "--tarpit")
+    assert SAVED in host.run(tool, "-S").splitlines()
+    assert re.search(r"^TARPIT +.*tcp dpt:23 tarpit *$", host.run(tool, "-nL", "INPUT"), re.M)
+    text = host.run(f"{tool}-save")
+    assert saved(host, tool) == [SAVED]
+    host.run(tool, "-D", *RULE)
+    assert saved(host, tool) == []
+    host.run(f"{tool}-restore", text=text)
+    assert host.run(f"{tool}-save", "-t", "filter").count(SAVED) == 1
+
+
+@pytest.mark.parametrize("mode", [("--honeypot", 1), ("--reset", 2)], ids=lambda mode: mode[0])
+def test_mode_of_another_version_is_refused_with_one_line(host, tool, mode, kernel_log):
+    """The rule does not load, and the kernel's log says once which mode and why."""
+    option, variant = mode
+    kernel_log.expected += ["is not supported by this version"]
+    before = len(log_of(kernel_log))
+    done = host.run(tool, "-A", *RULE, option, check=False)
+    assert done.returncode != 0
+    assert done.stderr.strip()
+    lines = log_of(kernel_log)[before:]
+    lines = [line for line in lines if "taint" not in line and "verification" not in line]
+    assert len(lines) == 1, lines
+    assert f"mode {variant} " in lines[0] and "--tarpit" in lines[0]
+    assert saved(host, tool) == []
+
+
+REFUSED = [("filter", "OUTPUT"), ("mangle", "POSTROUTING"), ("raw", "PREROUTING")]
+
+
+@pytest.mark.parametrize("where", REFUSED, ids="-".join)
+def test_hook_without_incoming_packets_is_refused(host, tool, where, kernel_log):
+    """Only INPUT and FORWARD; the kernel says so."""
+    table, chain = where
+    kernel_log.expected += ["TARPIT"]
+    done = host.run(tool, "-t", table, "-A", chain, *RULE[1:], check=False)
+    assert done.returncode != 0 and done.stderr.strip()
+
+
+def test_rule_in_a_users_chain_and_without_protocol(host, tool):
+    """What fail2ban (no -p tcp) and firewall generators (chains of their own) write."""
+    host.run(tool, "-N", "f2b")
+    try:
+        host.run(tool, "-A", "f2b", "-j", "TARPIT")
+        host.run(tool, "-A", "INPUT", "-j", "f2b")
+        assert "-A f2b -j TARPIT --tarpit" in host.run(tool, "-S")
+    finally:
+        host.run(tool, "-F")
+        host.run(tool, "-X", "f2b")
+
+
+def test_two_modes_are_refused(host, tool):
+    """xtables-addons' plugin takes the last one; that was never meant."""
+    done = host.run(tool, "-A", *RULE, "--tarpit", "--honeypot", check=False)
+    assert done.returncode != 0
+    assert saved(host, tool) == []
+
+
+def test_rule_of_the_peers_plugin_is_ours(host, tool, monkeypatch):
+    """Loaded, listed and saved by xtables-addons' plugin; what it saved restores with ours, and back."""
+    if not os.path.exists(f"{PEER}/libxt_TARPIT.so"):
+        pytest.skip("xtables-addons' plugin is not in this guest")
+
+    def use(path):
+        monkeypatch.setenv("XTABLES_LIBDIR", path)
+
+    use(f"{PEER}:{OWN}")
+    host.run(tool, "-A", *RULE)
+    host.run(tool, "-C", *RULE, "--tarpit")
+    assert "TARPIT" in host.run(tool, "-nL", "INPUT")
+    theirs = host.run(f"{tool}-save")
+    assert SAVED in theirs
+
+    use(OWN)
+    assert saved(host, tool) == [SAVED]
+    host.run(tool, "-C", *RULE)
+    host.run(tool, "-F")
+    host.run(f"{tool}-restore", text=theirs)
+    ours = host.run(f"{tool}-save")
+    assert saved(host, tool) == [SAVED]
+
+    use(f"{PEER}:{OWN}")
+    host.run(tool, "-F")
+    host.run(f"{tool}-restore", text=ours)
+    assert [line.split() for line in saved(host, tool)] == [SAVED.split()]
+    host.run(tool, "-D", *RULE)
+    assert saved(host, tool) == []
+
+
+@pytest.mark.parametrize("backend", ["legacy", "nft"])
+def test_client_is_held_by_a_rule_of_the_peers_plugin(fresh_lab, peers_plugin, family, backend):
+    """The peer's plugin and our module, end to end."""
+    tool = f"{'iptables' if family is V4 else 'ip6tables'}-{backend}"
+    fresh_lab.server.run(tool, "-A", "INPUT", "-p", "tcp", "--dport", 2323, "-j", "TARPIT")
+    try:
+        with fresh_lab.client.connect(family, 2323) as client:
+            client.send(b"x" * 100)
+            wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
+    finally:
+        fresh_lab.server.run(tool, "-F", "INPUT")
