@@ -4,16 +4,18 @@
  * version and configuration, and flat functions over the stack's inlines. It moves packets as it
  * is told to; what is answered is decided in tarpit/.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/netfilter/x_tables.h>
-#include <linux/netfilter_ipv6.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/random.h>
+#include <linux/security.h>
 #include <linux/skbuff.h>
 #include <net/dst_metadata.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
-#include <net/ip_vs.h>
 #include <net/ipv6.h>
 #include <net/l3mdev.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -24,15 +26,31 @@
 #include "xt_TARPIT.h"
 #include "xt_TARPIT_helpers.h"
 
+#if !IS_ENABLED(CONFIG_IPV6)
+#error "xt_TARPIT needs a kernel with CONFIG_IPV6"
+#endif
+
 static_assert(sizeof(struct xt_tarpit_facts) == 24);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 
 u64 xt_tarpit_key[2] __ro_after_init;
 
-/* Whether the stack took the packet in, or passes it on, for a single host. */
+/* Whether the packet is in FORWARD since a bridge passes it on. */
+static bool is_bridged(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	const struct nf_bridge_info *info = nf_bridge_info_get(skb);
+
+	return info && info->physoutdev;
+#else
+	return false;
+#endif
+}
+
+/* Whether the stack took the packet in, or routes it, for a single host. */
 static bool for_one_host(const struct sk_buff *skb, u8 family)
 {
-	if (skb->pkt_type != PACKET_HOST || !skb_valid_dst(skb))
+	if (is_bridged(skb) || skb->pkt_type != PACKET_HOST || !skb_valid_dst(skb))
 		return false;
 	return family != NFPROTO_IPV4 ||
 	       !(skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST));
@@ -42,19 +60,21 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 			      u32 headers_len)
 {
 	const struct xt_tarpit_tginfo *info = par->targinfo;
-	u32 mtu = xt_in(par) ? READ_ONCE(xt_in(par)->mtu) : ETH_DATA_LEN;
-	struct xt_tarpit_facts facts = {
+	struct xt_tarpit_facts facts;
+	u32 mtu;
+
+	if (!for_one_host(skb, family))
+		return NF_DROP;
+	mtu = xt_in(par) ? READ_ONCE(xt_in(par)->mtu) : ETH_DATA_LEN;
+	facts = (struct xt_tarpit_facts) {
 		.headers = skb->data,
 		.readable = skb_headlen(skb),
 		.len = skb->len,
 		.now_ms = jiffies_to_msecs(jiffies),
-		.mss = min(max(mtu, headers_len) - headers_len, IP_MAX_MTU - headers_len),
+		.mss = clamp(mtu, headers_len, IP_MAX_MTU) - headers_len,
 		.family = family,
 		.variant = info->variant,
 	};
-
-	if (!for_one_host(skb, family))
-		return NF_DROP;
 	return xt_tarpit_target(skb, par, &facts);
 }
 
@@ -71,8 +91,12 @@ static unsigned int tarpit_tg6(struct sk_buff *skb, const struct xt_action_param
 static int tarpit_tg_check(const struct xt_tgchk_param *par)
 {
 	const struct xt_tarpit_tginfo *info = par->targinfo;
+	int err = xt_tarpit_checkentry(info->variant);
 
-	return xt_tarpit_checkentry(info->variant);
+	if (err)
+		pr_info_ratelimited("mode %u is not supported by this version, only --tarpit is\n",
+				    info->variant);
+	return err;
 }
 
 /* Any protocol is accepted: fail2ban and CrowdSec write rules without -p tcp. */
@@ -87,7 +111,6 @@ static struct xt_target tarpit_tg_reg[] __read_mostly = {
 		.targetsize	= sizeof(struct xt_tarpit_tginfo),
 		.me		= THIS_MODULE,
 	},
-#if IS_ENABLED(CONFIG_IPV6)
 	{
 		.name		= "TARPIT",
 		.revision	= 0,
@@ -98,13 +121,16 @@ static struct xt_target tarpit_tg_reg[] __read_mostly = {
 		.targetsize	= sizeof(struct xt_tarpit_tginfo),
 		.me		= THIS_MODULE,
 	},
-#endif
 };
 
 /* Runs from init_module(), when __ro_after_init is still writable. */
 int xt_tarpit_register(void)
 {
-	get_random_bytes(xt_tarpit_key, sizeof(xt_tarpit_key));
+	/* The key lasts as long as the module; early in the boot there may be no entropy yet. */
+	int err = get_random_bytes_wait(xt_tarpit_key, sizeof(xt_tarpit_key));
+
+	if (err)
+		return err;
 	return xt_register_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
 }
 
@@ -131,8 +157,8 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, 
 		return !tcp_v4_check(skb->len - thoff, ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, sum);
 	}
 	/*
-	 * Always as for local input: in FORWARD, nf_checksum() takes a hardware's full checksum for
-	 * right without comparing it.
+	 * Always as for local input: for other hooks, nf_checksum() takes a hardware's full checksum
+	 * for right without comparing it.
 	 */
 	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, xt_family(par)) == 0;
 }
@@ -159,6 +185,8 @@ static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
 		nf_ct_set(reply, NULL, IP_CT_UNTRACKED);
 		return;
 	}
+	/* In place, the reference is there already and moves over; a new packet takes its own. */
+	reply->_nfct = 0;
 	nf_ct_set(reply, ct, CTINFO2DIR(ctinfo) == IP_CT_DIR_ORIGINAL ? IP_CT_RELATED_REPLY
 								      : IP_CT_RELATED);
 	if (reply != skb)
@@ -167,12 +195,13 @@ static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
 }
 
 /*
- * Makes the metadata of a received packet that of a new one: all of what a copy would inherit
- * (struct_group headers) is cleared, but for what describes the memory and the few that stay.
+ * Makes the metadata of a received packet that of a new one. All of what a copy would inherit
+ * (struct_group headers) is cleared at once; what has to survive in it is named here, and is to be
+ * looked through again for each new kernel: alloc_cpu, which belongs to the memory, and protocol
+ * and mark, which the routing reads.
  */
 static void clear_metadata(struct sk_buff *skb)
 {
-	typeof(skb->network_header) network_header = skb->network_header;
 	typeof(skb->alloc_cpu) alloc_cpu = skb->alloc_cpu;
 	__be16 protocol = skb->protocol;
 	u32 mark = skb->mark;
@@ -180,11 +209,11 @@ static void clear_metadata(struct sk_buff *skb)
 	skb_orphan(skb);
 	skb_ext_reset(skb);
 	memset(&skb->headers, 0, sizeof(skb->headers));
-	skb->network_header = network_header;
 	skb->alloc_cpu = alloc_cpu;
 	skb->protocol = protocol;
 	skb->mark = mark;
 	skb_unset_mac_header(skb);
+	skb->dev = NULL;
 	skb->mac_len = 0;
 	skb->tstamp = 0;
 	skb_set_queue_mapping(skb, 0);
@@ -192,6 +221,7 @@ static void clear_metadata(struct sk_buff *skb)
 	/* What a clone shares is not ours to change, and by reusable() has nothing to clear. */
 	if (!skb_cloned(skb)) {
 		skb_gso_reset(skb);
+		skb_metadata_clear(skb);
 		skb_shinfo(skb)->tx_flags = 0;
 	}
 }
@@ -204,7 +234,7 @@ static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
 	if (!reply)
 		return NULL;
 	skb_reserve(reply, LL_MAX_HEADER);
-	skb_put(reply, len);
+	skb_put_zero(reply, len);
 	/* Valid for as long as @skb, which outlives the routing of the reply. */
 	skb_dst_set_noref(reply, skb_dst(skb));
 	reply->protocol = skb->protocol;
@@ -239,7 +269,7 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param
 static int route4(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)
 {
 	unsigned int type = xt_hooknum(par) == NF_INET_LOCAL_IN ? RTN_LOCAL : RTN_UNSPEC;
-	int err = ip_route_me_harder(net, par->state->sk, skb, type);
+	int err = ip_route_me_harder(net, NULL, skb, type);
 
 	if (err)
 		return err;

@@ -3,6 +3,7 @@
 //! The Rust side of `xt_TARPIT_helpers.h`, which says what each item means and who may call it.
 
 use crate::tarpit::Key;
+use core::ptr::NonNull;
 use kernel::{
     build_assert::static_assert,
     ffi::{c_int, c_uint, c_void},
@@ -57,7 +58,7 @@ extern "C" {
         par: *const ActionParam,
         len: u32,
         tcp_len: u32,
-        headers: *mut *mut u8,
+        headers: *mut NonNull<u8>,
     ) -> *mut SkBuff;
     pub(super) fn xt_tarpit_send(reply: *mut SkBuff, par: *const ActionParam);
     pub(super) fn xt_tarpit_free(reply: *mut SkBuff);

@@ -6,6 +6,7 @@
 //! will be whole again (a token bucket in the form of the generic cell rate algorithm). Who
 //! shares an entry shares its budget. Only the replies that carry a limit come here.
 
+use crate::tarpit::Limit;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -17,19 +18,33 @@ const INTERVAL_MS: u32 = 2_000;
 /// at most, soon comes too early: and then it has nothing to answer any more.
 const BURST_MS: u32 = 8 * INTERVAL_MS;
 
-/// 16 KiB: with 10,000 active flows, two or three share a budget.
+/// With 10,000 sources or flows at a time, two or three share a budget.
 const BUCKETS: usize = 4096;
 
-static WHOLE_AT_MS: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
+/// When each budget will be whole again.
+type Table = [Atomic<u32>; BUCKETS];
 
-/// Takes one reply out of the budget of `bucket`, if it has one left.
-pub(super) fn admit(bucket: u32, now_ms: u32) -> bool {
+// A table for each kind: who spoofs one must not use up the other.
+static SOURCES: Table = [const { Atomic::new(0) }; BUCKETS];
+static FLOWS: Table = [const { Atomic::new(0) }; BUCKETS];
+
+/// Takes one reply out of its budget; whether there was one left.
+pub(super) fn admit(limit: Limit, now_ms: u32) -> bool {
+    match limit {
+        Limit::None => true,
+        Limit::Source(bucket) => take(&SOURCES, bucket, now_ms),
+        Limit::Flow(bucket) => take(&FLOWS, bucket, now_ms),
+    }
+}
+
+fn take(table: &Table, bucket: u32, now_ms: u32) -> bool {
     // CAST: widening; the remainder is an index of the table.
-    let Some(whole_at) = WHOLE_AT_MS.get(bucket as usize % BUCKETS) else {
+    let Some(whole_at) = table.get(bucket as usize % BUCKETS) else {
         return false;
     };
     let seen = whole_at.load(Relaxed);
-    // The past, be it so long ago that the clock has wrapped, cannot owe anything.
+    // What was due long ago is whole. It may look due again for a moment each time that the clock
+    // wraps, and an unused one just before it does: that costs some replies then, no more.
     let owed = match seen.wrapping_sub(now_ms) {
         owed @ 0..=BURST_MS => owed,
         _ => 0,

@@ -80,10 +80,10 @@ impl<'a> Incoming<'a> {
     ///
     /// `None` when there is no memory; the packet is then to be dropped.
     pub(super) fn turn(self, len: usize, tcp_len: usize) -> Option<Outgoing> {
-        let mut headers = core::ptr::null_mut();
+        let mut headers = NonNull::dangling();
         // SAFETY: `skb` and `par` are valid by the type invariant, and no reference to the packet's
         // bytes outlives `self`.
-        // CAST: a reply has at most 100 bytes.
+        // CAST: a reply has at most 80 bytes.
         let reply = unsafe {
             abi::xt_tarpit_turn(
                 self.skb.as_ptr(),
@@ -95,13 +95,13 @@ impl<'a> Incoming<'a> {
         };
         let reply = NonNull::new(reply)?;
         // INVARIANT: the contract of `xt_tarpit_turn`: the result is the caller's own, with `len`
-        // linear bytes at `headers`. `par` is valid as before, and stays so as it is only used
+        // linear, initialised bytes at `headers`. `par` is valid as before, and stays so as it is only used
         // within the same call of the target.
         Some(Outgoing {
             in_place: reply == self.skb,
             reply,
             par: self.par,
-            headers: NonNull::new(headers)?,
+            headers,
             len,
         })
     }
@@ -111,7 +111,7 @@ impl<'a> Incoming<'a> {
 ///
 /// # Invariants
 ///
-/// `reply` is owned, `len` bytes at `headers` are its linear part and nobody else's; `par` is that of
+/// `reply` is owned, `len` initialised bytes at `headers` are its linear part and nobody else's; `par` is that of
 /// the target's call in which it was made, and that call has not returned.
 pub(super) struct Outgoing {
     reply: NonNull<SkBuff>,
@@ -133,8 +133,7 @@ impl Outgoing {
 
     /// Where the reply is to be written.
     pub(super) fn headers_mut(&mut self) -> &mut [u8] {
-        // SAFETY: by the type invariant these bytes are valid and ours alone; they are initialised,
-        // as they were part of a packet or are only written, and `u8` has no invalid values.
+        // SAFETY: by the type invariant these bytes are valid, initialised, and ours alone.
         unsafe { slice::from_raw_parts_mut(self.headers.as_ptr(), self.len) }
     }
 

@@ -11,7 +11,6 @@ use crate::tarpit::{
     self,
     Env,
     Family,
-    Limit,
     Packet,
     Policy,
     Reply,
@@ -51,14 +50,10 @@ impl Drop for Registration {
 /// The judgement of a rule: xt_target::checkentry.
 #[no_mangle]
 extern "C" fn xt_tarpit_checkentry(variant: u8) -> c_int {
-    if Policy::from_variant(variant).is_some() {
-        return 0;
+    match Policy::from_variant(variant) {
+        Some(_) => 0,
+        None => EINVAL.to_errno(),
     }
-    pr_err!(
-        "mode {} is not supported by this version, only --tarpit is\n",
-        variant
-    );
-    EINVAL.to_errno()
 }
 
 /// The way of a packet: xt_target::target.
@@ -138,8 +133,9 @@ fn decide(incoming: &Incoming<'_>, facts: &Facts, headers: &[u8]) -> Result<Repl
     if !incoming.checksum_is_right(packet.transport_offset()) {
         return Err(Silence::BadChecksum);
     }
-    match reply.limit {
-        Limit::Bucket(bucket) if !limit::admit(bucket, facts.now_ms) => Err(Silence::Limited),
-        _ => Ok(reply),
+    if limit::admit(reply.limit, facts.now_ms) {
+        Ok(reply)
+    } else {
+        Err(Silence::Limited)
     }
 }

@@ -102,7 +102,7 @@ pub fn decide(
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
         (false, true, true, false) => reset(packet, segment, env.key),
         // 3.10.7.4: a segment of a connection that we hold, if its numbers say so. FIN lies behind
-        // the data and the closed window: it is not acceptable, and never acknowledged.
+        // the data and the closed window: it is not acceptable, and not acknowledged.
         (false, false, true, fin) => hold(packet, segment, flow, fin, env)?,
         // 3.10.7.4 would drop the rest in any state.
         (false, true, _, true) | (false, false, false, _) => return Err(Silence::BadFlags),
@@ -124,7 +124,7 @@ fn syn_ack(packet: &Packet<'_>, syn: &Segment, flow: Flow, env: &Env<'_>) -> Rep
         sack_permitted: offered.sack_permitted,
         timestamps: offered.timestamps.map(|theirs| Timestamps {
             value: NOTHING_YET.tsval(clock_ms(flow, env), None),
-            // Linux resets a SYN-ACK that does not echo its very value.
+            // Linux resets a SYN-ACK whose echo is none of what it has sent.
             echo: theirs.value,
         }),
     };
@@ -158,16 +158,10 @@ fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key) -> Reply {
         seq: segment.ack,
         ack: Seq(0),
         flags: Flags::RST,
-        // Each source has its own budget, whatever ports it names.
-        limit: Limit::Bucket(Flow::new(key, &packet.addresses, NO_PORTS).bucket()),
+        limit: Limit::Source(Flow::source_bucket(key, &packet.addresses)),
         ..back(packet, segment)
     }
 }
-
-const NO_PORTS: Ports = Ports {
-    source: 0,
-    destination: 0,
-};
 
 /// The ACK with a closed window for a segment of a held connection.
 fn hold(
@@ -210,7 +204,7 @@ fn hold(
                 // CAST: -1 becomes 0, and what is not negative stays what it is.
                 known = start.wrapping_add(1) as u32;
                 if start > 0 {
-                    limit = Limit::Bucket(flow.bucket());
+                    limit = Limit::Flow(flow.bucket());
                 }
             }
         }

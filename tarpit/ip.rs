@@ -226,7 +226,7 @@ impl<'a> Packet<'a> {
 /// The hop limit is the usual 64, until a route gives another.
 #[inline]
 pub fn put_header(header: &mut [u8], addresses: &Addresses, tcp: &mut [u8]) -> Option<()> {
-    // A reply has at most 100 bytes.
+    // A reply has at most 80 bytes.
     let tcp_len = u16::try_from(tcp.len()).ok()?;
     let [t0, t1] = tcp_len.to_be_bytes();
     let pseudo = match addresses {

@@ -63,6 +63,17 @@ impl Flow {
         })
     }
 
+    /// A number that spreads sources evenly over a table: IPv4 addresses, or the networks of 64 bits
+    /// that an IPv6 site has at least (RFC 4291, 2.5.1).
+    #[inline]
+    pub fn source_bucket(key: &Key, addresses: &Addresses) -> u32 {
+        let source = match addresses {
+            Addresses::V4 { source, .. } => u64::from(u32::from_le_bytes(*source)),
+            Addresses::V6 { source, .. } => halves(source)[0],
+        };
+        Self(siphash(key, &[source], 0, 8)).bucket()
+    }
+
     /// Our ISN for a client's ISN.
     #[inline]
     pub const fn isn(self, client_isn: Seq) -> Seq {

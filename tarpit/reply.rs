@@ -29,13 +29,18 @@ pub struct Reply {
 }
 
 /// What bounds the rate of a reply.
+///
+/// The numbers spread evenly over a table; who does not know the key cannot aim at a place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Nothing: the packet proves that its sender has seen our answer, and cannot feed itself.
+    /// Nothing: the packet proves that its sender has seen our answer, and the reply cannot feed
+    /// itself; or it is the answer to a SYN.
     None,
-    /// The peer cannot be told from an echo of ourselves: a few at once, then one in a while, for
-    /// each number. The number spreads evenly; who does not know the key cannot aim it.
-    Bucket(u32),
+    /// The packet proves nothing: a few at once for each source (an IPv4 address, an IPv6 network of
+    /// 64 bits), then one in a while.
+    Source(u32),
+    /// The reply may be answered, and that again: the same for each flow.
+    Flow(u32),
 }
 
 impl Reply {
@@ -60,7 +65,7 @@ impl Reply {
         let (fixed, options) = tcp.split_first_chunk_mut::<HEADER_LEN>()?;
         self.options.put(options)?;
 
-        // CAST: at most 24 bytes of options, so at most 11 words of header.
+        // CAST: at most 20 bytes of options, so at most 10 words of header.
         let words = (self.tcp_len() / 4) as u8;
         let [s0, s1] = self.ports.source.to_be_bytes();
         let [d0, d1] = self.ports.destination.to_be_bytes();

@@ -500,7 +500,7 @@ fn answers_a_probe_without_timestamps_out_of_a_budget() {
         for (seq, ack) in [("10000005", "10000006"), ("10000018", "10000019")] {
             let probe = format!("9c400017 {seq} ISN+1 5010faf0 SUM 0000");
             host.answers(&probe, &format!("00179c40 ISN+1 {ack} 50100000 SUM 0000"));
-            assert!(matches!(host.limit(&probe), Limit::Bucket(_)), "{probe}");
+            assert!(matches!(host.limit(&probe), Limit::Flow(_)), "{probe}");
         }
     }
 }
@@ -648,7 +648,7 @@ fn resets_what_answers_a_syn_that_was_never_sent() {
             "9c400017 10000001 deadbeef 5ffaffff SUM beef 78787878 78",
         ] {
             host.answers(syn_ack, "00179c40 deadbeef 00000000 50040000 SUM 0000");
-            assert!(matches!(host.limit(syn_ack), Limit::Bucket(_)), "{syn_ack}");
+            assert!(matches!(host.limit(syn_ack), Limit::Source(_)), "{syn_ack}");
         }
         // Numbers that fit a connection of ours make no difference.
         host.answers(
@@ -1228,15 +1228,22 @@ fn draws_resets_on_a_budget_of_their_source() {
         let one = host.limit("9c400017 10000000 deadbeef 5012faf0 SUM 0000");
         let other = host.limit("9c410018 20000000 cafebabe 5012faf0 SUM 0000");
         assert_eq!(one, other);
-        let neighbour = Host {
-            source: match host.family {
-                Family::V4 => "192.0.2.2",
-                Family::V6 => "2001:db8:0:1::2",
-            },
-            ..host
+        // The budget is the source's whatever it is sent to; in IPv6, its network's.
+        let (elsewhere, neighbour, stranger) = match host.family {
+            Family::V4 => ("203.0.113.9", host.source, "192.0.2.2"),
+            Family::V6 => ("2001:db8:9::9", "2001:db8:0:1::ffff", "2001:db8:0:2::1"),
         };
-        let other = neighbour.limit("9c400017 10000000 deadbeef 5012faf0 SUM 0000");
-        assert_ne!(one, other);
+        let limit = |source, destination| {
+            let host = Host {
+                source,
+                destination,
+                ..host
+            };
+            host.limit("9c400017 10000000 deadbeef 5012faf0 SUM 0000")
+        };
+        assert_eq!(one, limit(host.source, elsewhere));
+        assert_eq!(one, limit(neighbour, host.destination));
+        assert_ne!(one, limit(stranger, host.destination));
     }
 }
 
