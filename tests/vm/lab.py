@@ -6,7 +6,7 @@
             [c0] ------------- veth ------------- [s0]    INPUT: --dport 23 -j TARPIT
               |                                     |
     phantoms: addresses that nobody has   [dummy0]  unused netblock, routed here, nobody there:
-    198.51.100.0/24  2001:db8:2::/64          203.0.113.0/24  2001:db8:3::/64
+    198.51.100.0/24  2001:db8:2::/48          203.0.113.0/24  2001:db8:3::/64
 
 The server sends what is for phantoms to the client, which sees it and drops it: a phantom is a peer
 without a kernel. A `Puppet` is such a peer, played packet by packet; a real client is a socket in
@@ -279,7 +279,7 @@ class Lab:
                 "addr add 2001:db8:1::2/64 dev s0 nodad",
                 "link set s0 up",
                 "route add 198.51.100.0/24 via 192.0.2.1",
-                "route add 2001:db8:2::/64 via 2001:db8:1::1",
+                "route add 2001:db8:2::/48 via 2001:db8:1::1",
                 "route add 203.0.113.0/24 dev dummy0",
                 "route add 2001:db8:3::/64 dev dummy0",
             )
