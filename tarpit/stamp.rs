@@ -2,27 +2,41 @@
 
 //! The timestamp as storage: what a TSval of ours carries until the peer echoes it (RFC 7323).
 //!
-//! A TSval is a millisecond clock whose low seven bits are not time: six hold the low bits of the
-//! octets received so far (`RCV.NXT - client ISN - 1`), one tells whether the window was closed. The
-//! peer's TSecr is the TSval of the last answer that it took in, so it says what the peer knew when it
-//! sent the segment, which the numbers alone do not.
-//!
-//! The lowest bit is set when the window is closed: of the answers within one step of the clock,
-//! the later one then mostly has the larger TSval by itself.
+//! A TSval is a millisecond clock whose low eight bits are not time: five hold the low bits of the
+//! octets received so far (`RCV.NXT - client ISN - 1`), three which window was offered and why. The peer's TSecr
+//! is the TSval of the last answer that it took in, so it says what the peer knew when it sent the
+//! segment, and since when, which the numbers alone do not.
 
 /// The step of the clock in milliseconds: 2 to the number of bits that are not time.
-const STEP: u32 = 128;
+pub const STEP_MS: u32 = 256;
 
-/// How many octets apart two positions are that carry the same six bits.
-const PERIOD: u32 = 64;
+/// How many octets apart two positions are that carry the same five bits.
+const PERIOD: u32 = 32;
+
+/// The window that an answer offered, and to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// One that is to be used at once: the first, or the last.
+    Open = 0,
+    /// None, to data, FIN or a keep-alive with an octet: the peer's timers start over.
+    Closed = 1,
+    /// None, to a probe: the peer's intervals double.
+    Probed = 5,
+    /// One octet, to the first probe: its interval was the peer's retransmission timeout.
+    Steady = 6,
+    /// One octet, to a later probe after a short interval.
+    Short = 2,
+    /// One octet, to a later probe after a long interval.
+    Long = 4,
+}
 
 /// What an answer of ours told the peer, as its TSecr gives it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The octets that were acknowledged, not counting the SYN.
     pub received: u32,
-    /// The window was zero.
-    pub closed: bool,
+    /// The window.
+    pub offer: Offer,
 }
 
 impl Told {
@@ -33,15 +47,17 @@ impl Told {
     /// (RFC 7323, 5.2), and at most one step above the later of the two.
     #[inline]
     pub const fn tsval(self, clock_ms: u32, tsecr: Option<u32>) -> u32 {
-        let low = ((self.received % PERIOD) << 1) | self.closed as u32;
+        // CAST: the discriminant has three bits; the lowest one stays there, the others go on top.
+        let offer = self.offer as u32;
+        let low = ((offer & 6) << 5) | ((self.received % PERIOD) << 1) | (offer & 1);
         let (floor, echo) = match tsecr {
             Some(tsecr) if after(tsecr, clock_ms) => (tsecr, tsecr),
             Some(tsecr) => (clock_ms, tsecr),
-            None => (clock_ms, clock_ms & !(STEP - 1)),
+            None => (clock_ms, clock_ms & !(STEP_MS - 1)),
         };
-        let value = (floor & !(STEP - 1)) | low;
+        let value = (floor & !(STEP_MS - 1)) | low;
         if after(echo, value) {
-            value.wrapping_add(STEP)
+            value.wrapping_add(STEP_MS)
         } else {
             value
         }
@@ -60,10 +76,27 @@ impl Told {
         if (received as i32) < 0 {
             return None;
         }
-        Some(Self {
-            received,
-            closed: tsecr & 1 == 1,
-        })
+        let offer = match (tsecr >> 6 & 3, tsecr & 1) {
+            (0, 0) => Offer::Open,
+            (0, _) => Offer::Closed,
+            (1, 0) => Offer::Short,
+            (2, 0) => Offer::Long,
+            (3, 0) => Offer::Steady,
+            (_, _) => Offer::Probed,
+        };
+        Some(Self { received, offer })
+    }
+}
+
+/// How long ago the answer was given that `tsecr` echoes, in milliseconds, give or take [`STEP_MS`].
+#[inline]
+pub const fn age_ms(clock_ms: u32, tsecr: u32) -> u32 {
+    let given_at = tsecr & !(STEP_MS - 1);
+    // The stamp of an answer may be a step ahead of the clock, which is no age yet.
+    if after(given_at, clock_ms) {
+        0
+    } else {
+        clock_ms.wrapping_sub(given_at)
     }
 }
 
@@ -78,23 +111,31 @@ mod tests {
 
     const OPEN: Told = Told {
         received: 0,
-        closed: false,
+        offer: Offer::Open,
     };
     const CLOSED: Told = Told {
         received: 24,
-        closed: true,
+        offer: Offer::Closed,
     };
+    const OFFERS: [Offer; 6] = [
+        Offer::Open,
+        Offer::Closed,
+        Offer::Probed,
+        Offer::Steady,
+        Offer::Short,
+        Offer::Long,
+    ];
 
     #[test]
     fn what_was_told_comes_back_with_every_kind_of_segment() {
-        for at in 0..300i32 {
+        for (at, offer) in (0..300i32).zip(OFFERS.into_iter().cycle()) {
             let told = Told {
                 received: at.unsigned_abs(),
-                closed: at % 2 == 0,
+                offer,
             };
             let tsval = told.tsval(0x1234_5678, None);
             // A probe, a bare ACK or a retransmission, and data in flight.
-            for offset in [at - 1, at, at + 24, at + 62] {
+            for offset in [at - 1, at, at + 24, at + 30] {
                 assert_eq!(Told::from_tsecr(tsval, offset), Some(told));
             }
         }
@@ -107,11 +148,11 @@ mod tests {
 
     #[test]
     fn the_clock_advances_in_steps_and_wraps() {
-        assert_eq!(OPEN.tsval(1000, None), 896);
-        assert_eq!(CLOSED.tsval(1000, None), 896 | (24 << 1) | 1);
-        assert_eq!(OPEN.tsval(u32::MAX, None), u32::MAX - 127);
+        assert_eq!(OPEN.tsval(1000, None), 768);
+        assert_eq!(CLOSED.tsval(1000, None), 768 | (24 << 1) | 1);
+        assert_eq!(OPEN.tsval(u32::MAX, None), u32::MAX - 255);
         // The clock has wrapped, the echo not yet.
-        assert_eq!(OPEN.tsval(5, Some(u32::MAX - 127)), 0);
+        assert_eq!(OPEN.tsval(5, Some(u32::MAX - 255)), 0);
     }
 
     #[test]
@@ -123,7 +164,7 @@ mod tests {
                     let tsval = told.tsval(clock, Some(tsecr));
                     let later = if distance > 0 { tsecr } else { clock };
                     assert!(!after(tsecr, tsval));
-                    assert!(!after(tsval, later.wrapping_add(STEP)));
+                    assert!(!after(tsval, later.wrapping_add(STEP_MS)));
                 }
             }
         }

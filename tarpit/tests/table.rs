@@ -397,13 +397,20 @@ fn answers_data_behind_the_window_with_its_edge() {
     for host in BOTH {
         // The first octet behind it, a few segments on, and as far as it reaches.
         for seq in ["10000019", "10000b51", "10020001"] {
+            // With timestamps, what the peer was told is known modulo 32 octets; one that sends so
+            // far ahead has parts of it taken.
+            let ack = match seq {
+                "10000b51" => "10000b39",
+                "10020001" => "1001fff9",
+                _ => "10000019",
+            };
             host.answers(
                 &format!(
                     "9c400017 {seq} ISN+1 801801f6 SUM 0000
                      0101080a 11223346 50000031 {}",
                     octets(1448)
                 ),
-                "00179c40 ISN+1 10000019 80100000 SUM 0000 0101080a 50000031 11223346",
+                &format!("00179c40 ISN+1 {ack} 80100000 SUM 0000 0101080a 50000031 11223346"),
             );
             host.answers(
                 &format!("9c400017 {seq} ISN+1 5018faf0 SUM 0000 {}", octets(1)),
@@ -467,28 +474,22 @@ fn answers_a_retransmission_as_the_first_time() {
 #[test]
 fn answers_a_probe_of_linux_with_a_closed_window() {
     for host in BOTH {
-        // SEG.SEQ = SND.UNA - 1, empty: after five octets, after one, after a full window.
-        for (seq, ack, low) in [
-            ("10000005", "10000006", "0b"),
-            ("10000001", "10000002", "03"),
-            ("10000018", "10000019", "31"),
+        // SEG.SEQ = SND.UNA - 1, empty: after five octets, after one, after a full window. The answer
+        // tells that it is one to a probe.
+        for (seq, ack, low, probed) in [
+            ("10000005", "10000006", "0b", "8b"),
+            ("10000001", "10000002", "03", "83"),
+            ("10000018", "10000019", "31", "b1"),
         ] {
             host.answers(
                 &format!("9c400017 {seq} ISN+1 801001f6 SUM 0000 0101080a 11223446 500000{low}"),
-                &format!("00179c40 ISN+1 {ack} 80100000 SUM 0000 0101080a 500000{low} 11223446"),
+                &format!("00179c40 ISN+1 {ack} 80100000 SUM 0000 0101080a 500000{probed} 11223446"),
             );
-            // Half an hour later; the peer still echoes the answer that it took last.
+            // 25 s later; the peer still echoes the answer that it took last.
             host.answers_at(
-                CLOCK + 0x001b_7740,
-                &format!("9c400017 {seq} ISN+1 801001f6 SUM 0000 0101080a 113e0000 500001{low}"),
-                &format!(
-                    "00179c40 ISN+1 {ack} 80100000 SUM 0000 0101080a 501b77{} 113e0000",
-                    {
-                        // 501b7785: the step starts at 80.
-                        let low = u8::from_str_radix(low, 16).unwrap() | 0x80;
-                        format!("{low:02x}")
-                    }
-                ),
+                CLOCK + 0x61a8,
+                &format!("9c400017 {seq} ISN+1 801001f6 SUM 0000 0101080a 113e0000 500000{probed}"),
+                &format!("00179c40 ISN+1 {ack} 80100000 SUM 0000 0101080a 500061{probed} 113e0000"),
             );
         }
     }
@@ -511,7 +512,7 @@ fn answers_a_keep_alive_before_any_data() {
         let keep_alive = "9c400017 10000000 ISN+1 801001f6 SUM 0000 0101080a 11223446 50000000";
         host.answers(
             keep_alive,
-            "00179c40 ISN+1 10000001 80100000 SUM 0000 0101080a 50000001 11223446",
+            "00179c40 ISN+1 10000001 80100000 SUM 0000 0101080a 50000081 11223446",
         );
         assert_eq!(host.limit(keep_alive), Limit::None);
         let keep_alive = "9c400017 10000000 ISN+1 5010faf0 SUM 0000";
@@ -525,7 +526,7 @@ fn answers_a_keep_alive_after_data() {
     for host in BOTH {
         host.answers(
             "9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 5000000b",
-            "00179c40 ISN+1 10000006 80100000 SUM 0000 0101080a 5000000b 11223446",
+            "00179c40 ISN+1 10000006 80100000 SUM 0000 0101080a 5000008b 11223446",
         );
     }
 }
@@ -584,6 +585,112 @@ fn answers_a_probe_that_carries_the_next_octet() {
             host.answers(
                 &format!("9c400017 {seq} ISN+1 5018faf0 SUM 0000 78"),
                 &format!("00179c40 ISN+1 {ack} 50100000 SUM 0000"),
+            );
+        }
+    }
+}
+
+// Trickle: what an octet now and then does to those that closed.
+
+/// What is answered `age` milliseconds after the answer that the peer echoes.
+fn aged(host: &Host, age: u32, asked: &str) -> Result<String, Silence> {
+    let asked = host.asked(asked);
+    // The clock is 69 ms into its step.
+    let given = host.ask_at(CLOCK + age - 69, &asked, asked.len());
+    given.map(|answer| dump(&answer.packet))
+}
+
+#[test]
+fn offers_an_octet_to_a_probe_whose_interval_was_half_a_minute() {
+    for host in BOTH {
+        // After data (31) or a probe (b1): the age, the window, and what the TSval says of it.
+        for (echo, age, window, value) in [
+            ("31", 27_499, "0000", "50006bb1"),
+            ("31", 27_500, "0001", "50006b70"),
+            ("31", 35_999, "0001", "50008c70"),
+            ("31", 36_000, "0001", "50008cf0"),
+            ("31", 59_487, "0001", "5000e8f0"),
+            ("31", 59_488, "0024", "5000e830"),
+            ("b1", 27_499, "0000", "50006bb1"),
+            ("b1", 27_500, "0001", "50006b70"),
+            ("b1", 37_999, "0001", "50009470"),
+            ("b1", 38_000, "0001", "500094b0"),
+            ("b1", 59_487, "0001", "5000e8b0"),
+            ("b1", 59_488, "0024", "5000e830"),
+            ("b1", 600_000, "0024", "50092730"),
+        ] {
+            let probe =
+                format!("9c400017 10000018 ISN+1 801001f6 SUM 0000 0101080a 11223446 500000{echo}");
+            let answer =
+                format!("00179c40 ISN+1 10000019 8010{window} SUM 0000 0101080a {value} 11223446");
+            let given = aged(&host, age, &probe);
+            assert_eq!(given, Ok(dump(&host.answer(&answer))), "{echo} {age}");
+        }
+    }
+}
+
+#[test]
+fn leaves_an_offered_octet_in_flight_and_dates_its_echo_back() {
+    for host in BOTH {
+        // Short, long, steady; how much earlier than 11223446 the echo is.
+        for (echo, age, earlier) in [
+            ("70", 85_000, 24_000),
+            ("b0", 122_000, 24_000),
+            ("f0", 147_000, 0), // a third: 49 s
+            ("f0", 179_999, 0),
+            ("f0", 180_000, 40_000), // a fifth: 36 s
+            ("f0", 200_000, 38_000),
+            ("f0", 225_000, 18_000),
+            ("f0", 234_999, 14_000),
+            ("f0", 235_000, 0),
+        ] {
+            // The octet, alone or with the FIN.
+            for flags in ["18", "19"] {
+                let octet = format!(
+                    "9c400017 10000019 ISN+1 80{flags}01f6 SUM 0000 0101080a 11223446 500000{echo} 78"
+                );
+                if [85_000, 122_000, 147_000].contains(&age) {
+                    assert_eq!(aged(&host, age - 1, &octet), Err(Silence::Patience));
+                }
+                let value = ((0x5000_0000 + age) & !0xff) | 0x33;
+                let named = 0x1122_3446 - earlier;
+                let answer = format!(
+                    "00179c40 ISN+1 1000001a 80100000 SUM 0000 0101080a {value:08x} {named:08x}"
+                );
+                let given = aged(&host, age, &octet);
+                assert_eq!(given, Ok(dump(&host.answer(&answer))), "{echo} {age}");
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_whatever_brings_nothing_new_to_an_offered_octet() {
+    // A keep-alive with a garbage octet, and a FIN that follows at once.
+    for host in BOTH {
+        for (seq, flags, payload) in [("10000018", "10", "00"), ("10000019", "11", "")] {
+            host.answers(
+                &format!(
+                    "9c400017 {seq} ISN+1 80{flags}01f6 SUM 0000
+                     0101080a 11223446 50000070 {payload}"
+                ),
+                "00179c40 ISN+1 10000019 80100000 SUM 0000 0101080a 50000131 11223446",
+            );
+        }
+    }
+}
+
+#[test]
+fn takes_at_once_what_the_last_chance_had_room_for() {
+    for host in BOTH {
+        // 36 octets; one more is not taken.
+        for count in [36, 37] {
+            let payload = octets(count);
+            host.answers(
+                &format!(
+                    "9c400017 10000019 ISN+1 801801f6 SUM 0000 0101080a 11223446 50000030 {payload}"
+                ),
+                "00179c40 ISN+1 1000003d 80100000 SUM 0000 0101080a 50000039 11223446",
             );
         }
     }
@@ -1092,7 +1199,7 @@ fn holds_a_stream_that_crosses_zero() {
         );
         // A keep-alive before any data, five octets, five more, the edge.
         for (seq, echo, count, ack, value) in [
-            ("fffffffa", "00", 0, "fffffffb", "01"),
+            ("fffffffa", "00", 0, "fffffffb", "81"),
             ("fffffffb", "00", 5, "00000000", "0b"),
             ("00000000", "0b", 5, "00000005", "15"),
             ("fffffffb", "00", 24, "00000013", "31"),
@@ -1108,14 +1215,14 @@ fn holds_a_stream_that_crosses_zero() {
             );
         }
         // Probes on both sides of zero, and an acknowledgment.
-        for (seq, echo, ack) in [
-            ("ffffffff", "0b", "00000000"),
-            ("00000004", "15", "00000005"),
-            ("00000012", "31", "00000013"),
+        for (seq, echo, ack, value) in [
+            ("ffffffff", "0b", "00000000", "8b"),
+            ("00000004", "15", "00000005", "95"),
+            ("00000012", "31", "00000013", "b1"),
         ] {
             host.answers(
                 &format!("9c400017 {seq} WRAP+1 801001f6 SUM 0000 0101080a 00000002 500000{echo}"),
-                &format!("00179c40 WRAP+1 {ack} 80100000 SUM 0000 0101080a 500000{echo} 00000002"),
+                &format!("00179c40 WRAP+1 {ack} 80100000 SUM 0000 0101080a 500000{value} 00000002"),
             );
         }
         host.ignores(
@@ -1139,14 +1246,14 @@ fn never_lets_a_timestamp_go_back_when_the_clock_wraps() {
             format!("00179c40 ISN+1 10000006 80100000 SUM 0000 0101080a {value} 11223446")
         };
         // Just before, just after, and across half of the numbers.
-        host.answers_at(0xffff_fffe, &asked("ffffff0b"), &answer("ffffff8b"));
-        host.answers_at(0x0000_0001, &asked("ffffff8b"), &answer("0000000b"));
-        host.answers_at(0x8000_0001, &asked("7fffff8b"), &answer("8000000b"));
+        host.answers_at(0xffff_fffe, &asked("fffffe0b"), &answer("ffffff8b"));
+        host.answers_at(0x0000_0001, &asked("ffffff8b"), &answer("0000008b"));
+        host.answers_at(0x8000_0001, &asked("7fffff8b"), &answer("8000008b"));
         // The SYN-ACK's is the step in which the clock is, with nothing received.
         host.answers_at(
             0xffff_ffff,
             "9c400017 10000000 00000000 9002faf0 SUM 0000 020405b4 0402080a 11223344 00000000",
-            "00179c40 ISN 10000001 90120018 SUM 0000 02040550 0402080a ffffff80 11223344",
+            "00179c40 ISN 10000001 90120018 SUM 0000 02040550 0402080a ffffff00 11223344",
         );
     }
 }
@@ -1157,9 +1264,10 @@ fn never_sends_a_timestamp_below_the_one_it_was_told() {
         // The peer echoes a value ahead of the clock: the answer stays with it, or goes one step
         // on.
         for (echo, value) in [
-            ("5000008b", "5000008b"),
-            ("5000018b", "5000018b"),
-            ("50000080", "5000008b"),
+            ("5000010b", "5000010b"),
+            ("5000020b", "5000020b"),
+            ("50000100", "5000010b"),
+            ("5000008b", "5000010b"),
         ] {
             host.answers(
                 &format!("9c400017 10000005 ISN+1 801901f6 SUM 0000 0101080a 11223446 {echo} 78"),
@@ -1168,7 +1276,7 @@ fn never_sends_a_timestamp_below_the_one_it_was_told() {
         }
         host.answers(
             "9c400017 10000001 ISN+1 801801f6 SUM 0000 0101080a 11223446 50000007 78",
-            "00179c40 ISN+1 10000002 80100000 SUM 0000 0101080a 50000083 11223446",
+            "00179c40 ISN+1 10000002 80100000 SUM 0000 0101080a 50000103 11223446",
         );
     }
 }

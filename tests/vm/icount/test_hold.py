@@ -16,13 +16,13 @@ from lab import ESTABLISHED, FAMILIES, FIRST_WINDOW, Lab, tcp_info, wait_until
 HOUR = 3600
 DAY = 24 * HOUR
 
-RTTS = (0, 0.1)
+RTTS = (0, 0.1, 0.3)
 # What a client does, and the options of its connection.
 WRITES, SILENT, WROTE_LITTLE = "wrote 1,000 bytes and waits", "keep-alive", "keep-alive, wrote 10 bytes"
 # Linux sends no FIN into a closed window: of these only the last one does.
-ORPHAN, NOTHING_LEFT, FIN_ONLY = "wrote 1,000 bytes and closed", "wrote 10 bytes and closed", "closed at once"
+ORPHAN, NOTHING_LEFT, FIN_ONLY = "wrote 200 bytes and closed", "wrote 10 bytes and closed", "closed at once"
 LIVE, CLOSED = (WRITES, SILENT, WROTE_LITTLE), (ORPHAN, NOTHING_LEFT, FIN_ONLY)
-BYTES = {WRITES: 1000, SILENT: 0, WROTE_LITTLE: 10, ORPHAN: 1000, NOTHING_LEFT: 10, FIN_ONLY: 0}
+BYTES = {WRITES: 1000, SILENT: 0, WROTE_LITTLE: 10, ORPHAN: 200, NOTHING_LEFT: 10, FIN_ONLY: 0}
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,25 @@ class Exchange:
     def check_every_answer_has_one_cause(self, rtt):
         """No packet of the client is answered twice, and none is an answer to ours but the handshake's.
 
+        Some are not answered: an octet that was offered is left in flight for a while.
         The capture is on the client's side: an answer is seen one round trip after its cause, and what the
         client's kernel would send in reply, a challenge, directly after the answer.
         """
         last_cause, settled = self.all[0], False
         for before, after in zip(self.all, self.all[1:]):
             if settled:
-                # Strictly in turn: each packet of the client, then its only answer.
-                assert before.outgoing != after.outgoing, f"not in turn:\n{before}\n{after}"
+                # In turn: each packet of the client, then its only answer.
+                left = before.outgoing and before.payload and after.seq == before.seq
+                assert before.outgoing != after.outgoing or left, f"not in turn:\n{before}\n{after}"
             if after.outgoing:
                 last_cause = after
-                # From the first window's acknowledgment on everything is timer driven.
+                # From the first answer after the handshake on everything is timer driven.
                 if settled:
                     assert after.time - before.time > 0.15, f"the client answers our answer:\n{before}\n{after}"
             else:
                 assert after.time - last_cause.time < rtt + 0.02, f"an answer without a cause:\n{after}"
-                settled = settled or after.window == 0
-        assert settled, "the window never closed"
+                settled = settled or "S" not in after.flags
+        assert settled, "nothing was answered after the handshake"
         assert len(self.back) <= len(self.out)
 
 
@@ -162,8 +164,10 @@ def day():
             client, port = start(labs[case.rtt], case)
             client.close()
             running[case] = port, time.monotonic()
+        begin_of_all = time.monotonic()
         while running:
-            time.sleep(5)  # guest time: the grain of the figure
+            # Guest time: the grain of the figure.
+            time.sleep(5 if time.monotonic() - begin_of_all < 900 else 300)
             there = {rtt: alive(lab) for rtt, lab in labs.items()}
             for case, (port, begin) in list(running.items()):
                 held = time.monotonic() - begin
@@ -190,19 +194,24 @@ def acknowledged(seen):
 
 @cases([WRITES])
 def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
-    """After 24 hours still in persist, no probe failed, 24 octets taken, at most 32 packets an hour."""
+    """After 24 hours still there, nothing given up, few octets taken, few packets an hour."""
     it = day[0][case]
     hours = it.exchange.hourly()
-    print(f"\n{case}: the client's packets by hour: {hours}")
+    print(f"\n{case}: the client's packets by hour: {hours}; {it.info['acked']} octets taken")
     assert it.info["state"] == ESTABLISHED
-    assert it.info["acked"] == FIRST_WINDOW
-    assert it.info["probes"] == 0 and it.info["retransmits"] == 0
-    assert "timer:(persist," in it.listing and it.listing.split("timer:(persist,")[1].split(")")[0].endswith(",0")
-    assert max(hours[1:24]) <= 32
-    # Held is not forgotten: it probes every 120 s.
-    assert min(hours[1:24]) >= 28
-    assert set(acknowledged(it.exchange)) == {0, FIRST_WINDOW}
-    assert acknowledged(it.exchange) == sorted(acknowledged(it.exchange)), "never taken back"
+    assert it.info["probes"] == 0
+    taken = acknowledged(it.exchange)
+    assert taken == sorted(taken), "never taken back"
+    if case.timestamps:
+        # An octet in every four minutes or so, three or four packets for each.
+        assert FIRST_WINDOW + DAY / 310 <= it.info["acked"] <= FIRST_WINDOW + DAY / 180
+        assert max(hours[1:24]) <= 60
+    else:
+        assert it.info["acked"] == FIRST_WINDOW
+        assert set(taken) == {0, FIRST_WINDOW}
+        assert "timer:(persist," in it.listing
+        # It probes every 120 s.
+        assert 28 <= min(hours[1:24]) and max(hours[1:24]) <= 32
 
 
 @cases([SILENT, WROTE_LITTLE])
@@ -234,13 +243,26 @@ def test_no_client_was_told_nonsense(day, rtt):
     assert not {name: count for name, count in day[1][rtt].items() if count}
 
 
+@cases([ORPHAN])
+def test_client_that_wrote_and_closed_is_held_for_half_a_day(day, case):
+    """With timestamps 12 hours and more, with less than 60 packets an hour; without, as long as Linux goes on."""
+    it = day[0][case]
+    hourly = len(it.exchange.out) * HOUR / it.held
+    print(f"\n{case}: held {it.held:.0f} s, {hourly:.0f} packets an hour")
+    if case.timestamps:
+        assert it.held >= 12 * HOUR and hourly < 60
+        assert max(acknowledged(it.exchange)) == BYTES[ORPHAN], "it went when nothing was left to take"
+    else:
+        assert it.held > 250
+
+
 @cases(CLOSED)
 def test_fin_is_never_acknowledged(day, case):
-    """Written and closed: an orphan stays until its kernel gives up; how long is a figure, not a promise."""
+    """Written and closed: an orphan stays until its kernel gives up; no answer ever takes its FIN."""
     it = day[0][case]
     print(f"\n{case}: held {it.held:.0f} s, {len(it.exchange.out)} packets of the client")
     assert it.held > 60
-    assert set(acknowledged(it.exchange)) <= {0, min(BYTES[case.what], FIRST_WINDOW)}
+    assert max(acknowledged(it.exchange)) <= BYTES[case.what]
     assert not [s for s in it.exchange.back if set(s.flags) & set("FR")]
     if case.what is FIN_ONLY:
         fins = [s for s in it.exchange.out if "F" in s.flags]

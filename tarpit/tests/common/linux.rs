@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A Linux client that has written and closed, or waits: its persist and retransmission timers, what
+//! makes it give up, and a path with a delay and losses, played against the core in virtual time.
+//!
+//! After net/ipv4/tcp_timer.c, tcp_output.c and tcp_input.c of Linux 7.3: only what decides how long
+//! such a client stays and how often it sends. Times are in microseconds.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{ask, family, packet, summed, Fields, Heard, KEY, THEIRS};
+
+const MS: u64 = 1000;
+const SECOND: u64 = 1000 * MS;
+/// TCP_RTO_MIN, TCP_RTO_MAX.
+const RTO_MIN: u64 = 200 * MS;
+const RTO_MAX: u64 = 120 * SECOND;
+/// What a segment carries at most once the first window, 24 octets, has been seen.
+const SEGMENT: u32 = 36;
+
+/// What the client does, and over what path.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// How many octets it has written at once.
+    pub wrote: u32,
+    /// Whether it then closes its socket.
+    pub closes: bool,
+    /// The round trip in milliseconds.
+    pub rtt_ms: u64,
+    /// How many packets in a thousand are lost, either way.
+    pub lost: u64,
+    /// CONFIG_HZ: how coarse the timers are.
+    pub hz: u64,
+    /// What the losses and the phases of the clocks are drawn from.
+    pub seed: u64,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// How long the client was held, in seconds.
+    pub held_s: u64,
+    /// How many packets it sent in that time.
+    pub packets: u64,
+    /// How many octets were taken from it.
+    pub taken: u32,
+    /// Whether it was still there at the end.
+    pub held: bool,
+}
+
+impl Outcome {
+    /// Packets an hour from the client.
+    pub fn packets_per_hour(&self) -> u64 {
+        self.packets * 3600 / self.held_s.max(1)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    ToTarpit(Vec<u8>),
+    ToClient(Vec<u8>),
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Timer {
+    Off,
+    Retransmit(u64),
+    Probe(u64),
+}
+
+struct Client {
+    case: Case,
+    random: u64,
+    now: u64,
+    path: BTreeMap<(u64, u64), Event>,
+    sent: u64,
+    // RFC 9293's variables, as octets of the stream; the FIN is one more.
+    una: u32,
+    next: u32,
+    edge: u32,
+    peer: u32,
+    recent: Option<u32>,
+    // The segment in flight: when it was sent, and whether it was sent again.
+    sent_at: u64,
+    again_since: Option<u64>,
+    retransmits: u32,
+    backoff: u32,
+    probes_out: u32,
+    rto: u64,
+    srtt: i64,
+    mdev: i64,
+    mdev_max: i64,
+    rttvar: i64,
+    timer: Timer,
+    gone: bool,
+}
+
+const ISS: u32 = 0xffff_fff0;
+const LOCAL: (&str, u16) = ("192.0.2.1", 40000);
+const REMOTE: (&str, u16) = ("198.51.100.2", 23);
+
+/// Plays the case for at most `limit_s` seconds.
+pub fn play(case: Case, limit_s: u64) -> Outcome {
+    let mut client = Client {
+        case,
+        random: case.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        now: 0,
+        path: BTreeMap::new(),
+        sent: 0,
+        una: 0,
+        next: 0,
+        edge: 0,
+        peer: 0,
+        recent: None,
+        sent_at: 0,
+        again_since: None,
+        retransmits: 0,
+        backoff: 0,
+        probes_out: 0,
+        rto: SECOND,
+        srtt: 0,
+        mdev: 0,
+        mdev_max: 0,
+        rttvar: 0,
+        timer: Timer::Off,
+        gone: false,
+    };
+    // The phases of the two clocks.
+    client.now = client.draw() % (1000 * SECOND);
+    client.connect();
+    let begin = client.now;
+    while !client.gone && client.now - begin < limit_s * SECOND {
+        client.step();
+    }
+    Outcome {
+        held_s: (client.now - begin) / SECOND,
+        packets: client.sent,
+        taken: client.una,
+        held: !client.gone,
+    }
+}
+
+impl Client {
+    fn draw(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random >> 8
+    }
+
+    fn now_ms(&self) -> u32 {
+        (self.now / MS) as u32
+    }
+
+    /// All that it has to send, the FIN with it.
+    fn end(&self) -> u32 {
+        self.case.wrote + u32::from(self.case.closes)
+    }
+
+    fn segment(&mut self, seq: u32, ack: u32, flags: u8, payload: u32) -> Vec<u8> {
+        let (local, remote): (IpAddr, IpAddr) =
+            (LOCAL.0.parse().unwrap(), REMOTE.0.parse().unwrap());
+        let mut options = if flags & 2 != 0 {
+            vec![2, 4, 5, 0xb4, 4, 2]
+        } else {
+            vec![1, 1]
+        };
+        options.extend([8, 10]);
+        options.extend(self.now_ms().wrapping_add(0x1234_5678).to_be_bytes());
+        options.extend(self.recent.unwrap_or(0).to_be_bytes());
+        let tcp = Fields {
+            source: LOCAL.1,
+            destination: REMOTE.1,
+            seq,
+            ack,
+            reserved: 0,
+            flags,
+            window: 502,
+            urgent: 0,
+            options,
+            payload: usize::try_from(payload).unwrap(),
+        };
+        packet(local, remote, THEIRS, &summed(local, remote, tcp.bytes()))
+    }
+
+    fn put(&mut self, event: Event) {
+        if self.draw() % 1000 >= self.case.lost {
+            let order = self.path.len() as u64;
+            let at = self.now + self.case.rtt_ms * MS / 2 + 10;
+            self.path.insert((at, order), event);
+        }
+    }
+
+    fn transmit(&mut self, from: u32, to: u32) {
+        let fin = u8::from(to > self.case.wrote);
+        let seq = ISS.wrapping_add(1).wrapping_add(from);
+        let peer = self.peer;
+        let octets = to.min(self.case.wrote).saturating_sub(from);
+        let segment = self.segment(seq, peer, 0x10 | fin, octets);
+        self.sent += 1;
+        self.put(Event::ToTarpit(segment));
+    }
+
+    /// The handshake, without losses.
+    fn connect(&mut self) {
+        let syn = self.segment(ISS, 0, 0x02, 0);
+        let heard = self.ask(&syn).expect("a SYN is answered");
+        self.now += self.case.rtt_ms * MS + 20;
+        self.peer = heard.tcp.sequence_number.wrapping_add(1);
+        self.recent = heard.timestamps.map(|(value, _)| value);
+        self.edge = u32::from(heard.tcp.window_size);
+        self.measure((self.case.rtt_ms * MS + 20) as i64);
+        self.push();
+    }
+
+    fn ask(&self, segment: &[u8]) -> Option<Heard> {
+        let family = family(LOCAL.0.parse().unwrap());
+        let answer = ask(family, segment, segment.len(), &KEY, self.now_ms()).ok()?;
+        Some(Heard::read(&answer.packet))
+    }
+
+    fn step(&mut self) {
+        let arrival = self.path.keys().next().copied();
+        let due = match self.timer {
+            Timer::Off => u64::MAX,
+            Timer::Retransmit(at) | Timer::Probe(at) => at,
+        };
+        match arrival {
+            Some(key) if key.0 <= due => {
+                self.now = self.now.max(key.0);
+                match self.path.remove(&key).unwrap() {
+                    Event::ToTarpit(segment) => {
+                        let family = family(LOCAL.0.parse().unwrap());
+                        let now_ms = self.now_ms();
+                        if let Ok(answer) = ask(family, &segment, segment.len(), &KEY, now_ms) {
+                            self.put(Event::ToClient(answer.packet));
+                        }
+                    }
+                    Event::ToClient(packet) => self.receive(&packet),
+                }
+            }
+            _ if due == u64::MAX => {
+                // Nothing will ever happen again: an idle client waits, and time goes on.
+                self.now += 3600 * SECOND;
+            }
+            _ => {
+                self.now = self.now.max(due);
+                match std::mem::replace(&mut self.timer, Timer::Off) {
+                    Timer::Retransmit(_) => self.retransmit_timer(),
+                    Timer::Probe(_) => self.probe_timer(),
+                    Timer::Off => {}
+                }
+            }
+        }
+    }
+
+    /// When a timer with this delay goes off: never early, and the later the longer it is
+    /// (calc_wheel_index, kernel/time/timer.c).
+    fn due(&self, delay: u64) -> u64 {
+        let tick = SECOND / self.case.hz;
+        let delta = delay.div_ceil(tick);
+        let level = (1..8).take_while(|n| delta >= 63 << (3 * (n - 1))).count();
+        let shift = 3 * level;
+        (((self.now / tick + delta) >> shift) + 1 << shift) * tick
+    }
+
+    /// tcp_rtt_estimator, tcp_set_rto.
+    fn measure(&mut self, rtt: i64) {
+        let min = RTO_MIN as i64;
+        if self.srtt == 0 {
+            self.srtt = rtt << 3;
+            self.mdev = rtt << 1;
+            self.rttvar = self.mdev.max(min);
+            self.mdev_max = self.rttvar;
+        } else {
+            let mut m = rtt - (self.srtt >> 3);
+            self.srtt += m;
+            if m < 0 {
+                m = -m - (self.mdev >> 2);
+                if m > 0 {
+                    m >>= 3;
+                }
+            } else {
+                m -= self.mdev >> 2;
+            }
+            self.mdev += m;
+            if self.mdev > self.mdev_max {
+                self.mdev_max = self.mdev;
+                self.rttvar = self.rttvar.max(self.mdev_max);
+            }
+            // One segment is in flight at a time, so each sample ends a round.
+            if self.mdev_max < self.rttvar {
+                self.rttvar -= (self.rttvar - self.mdev_max) >> 2;
+            }
+            self.mdev_max = min;
+        }
+        self.rto = (((self.srtt >> 3) + self.rttvar) as u64).min(RTO_MAX);
+        self.backoff = 0;
+    }
+
+    /// tcp_probe0_when.
+    fn probe_when(&self) -> u64 {
+        (self.rto.max(RTO_MIN) << self.backoff.min(10)).min(RTO_MAX)
+    }
+
+    /// tcp_probe_timer, tcp_send_probe0, tcp_write_wakeup.
+    fn probe_timer(&mut self) {
+        if self.case.closes {
+            let alive = (self.rto << self.backoff) < RTO_MAX;
+            let most = if alive { 8 } else { 0 };
+            if (!alive && self.backoff >= most) || self.probes_out >= most {
+                self.gone = true;
+                return;
+            }
+        } else if self.probes_out >= 15 {
+            self.gone = true;
+            return;
+        }
+        if self.next < self.edge {
+            // What the window has room for.
+            let to = self.edge.min(self.end()).min(self.next + SEGMENT);
+            self.send_new(to);
+            self.probes_out = 0;
+            self.backoff = 0;
+            return;
+        }
+        let seq = ISS.wrapping_add(self.una);
+        let peer = self.peer;
+        let probe = self.segment(seq, peer, 0x10, 0);
+        self.sent += 1;
+        self.put(Event::ToTarpit(probe));
+        self.probes_out += 1;
+        self.backoff = (self.backoff + 1).min(15);
+        self.timer = Timer::Probe(self.due(self.probe_when()));
+    }
+
+    fn send_new(&mut self, to: u32) {
+        let from = self.next;
+        self.transmit(from, to);
+        self.next = to;
+        self.sent_at = self.now;
+        self.again_since = None;
+        self.retransmits = 0;
+        self.timer = Timer::Retransmit(self.due(self.rto));
+    }
+
+    /// tcp_retransmit_timer, tcp_write_timeout, retransmits_timed_out.
+    fn retransmit_timer(&mut self) {
+        let expired = |after: u64, client: &Self| {
+            client.retransmits > 0
+                && client
+                    .again_since
+                    .is_some_and(|since| client.now - since >= after)
+        };
+        let closed_window = self.edge <= self.una;
+        if self.case.closes {
+            let alive = self.rto < RTO_MAX;
+            // (2 << 8) - 1 times TCP_RTO_MIN.
+            if !alive || expired(511 * RTO_MIN, self) {
+                self.gone = true;
+                return;
+            }
+        } else if !closed_window && expired(924_600 * MS, self) {
+            self.gone = true;
+            return;
+        }
+        let (from, to) = (self.una, self.next);
+        self.transmit(from, to);
+        self.again_since.get_or_insert(self.now);
+        self.retransmits += 1;
+        self.backoff += 1;
+        self.rto = (self.rto * 2).min(RTO_MAX);
+        self.timer = Timer::Retransmit(self.due(self.rto));
+    }
+
+    /// tcp_ack, tcp_ack_probe, tcp_data_snd_check, tcp_check_probe_timer.
+    fn receive(&mut self, packet: &[u8]) {
+        let heard = Heard::read(packet);
+        let (value, echo) = heard.timestamps.expect("timestamps were agreed on");
+        if self
+            .recent
+            .is_some_and(|recent| value.wrapping_sub(recent) > u32::MAX / 2)
+        {
+            return;
+        }
+        let first = ISS.wrapping_add(1);
+        let ack = heard.tcp.acknowledgment_number.wrapping_sub(first);
+        if ack < self.una {
+            return;
+        }
+        assert!(ack <= self.next, "{ack} was never sent");
+        assert!(ack <= self.case.wrote, "the FIN was acknowledged");
+        self.recent = Some(value);
+        self.probes_out = 0;
+        self.edge = ack + u32::from(heard.tcp.window_size);
+        let in_flight = self.next > self.una;
+        if ack > self.una {
+            let rtt = if self.again_since.is_none() {
+                self.now - self.sent_at
+            } else {
+                let clock = self.now_ms().wrapping_add(0x1234_5678);
+                u64::from(clock.wrapping_sub(echo)) * MS
+            };
+            self.una = ack;
+            self.retransmits = 0;
+            self.again_since = None;
+            self.measure(rtt.max(1) as i64);
+            if self.next > self.una {
+                self.timer = Timer::Retransmit(self.due(self.rto));
+                return;
+            }
+            self.timer = Timer::Off;
+        } else if in_flight {
+            return;
+        } else if self.end() > self.next {
+            // tcp_ack_probe: only a window for the whole of what is next in line counts.
+            if self.end() <= self.edge {
+                self.backoff = 0;
+                self.timer = Timer::Off;
+            } else {
+                self.timer = Timer::Probe(self.due(self.probe_when()));
+            }
+        }
+        self.push();
+    }
+
+    /// Sends what the window has room for by the segment, or sees to it that the window is probed.
+    fn push(&mut self) {
+        if self.next == self.end() || self.next > self.una {
+            return;
+        }
+        let wants = (self.end() - self.next).min(SEGMENT);
+        let room = self.edge.saturating_sub(self.next);
+        // The first data go out 200 ms late where the window is smaller; the difference is none here.
+        if room >= wants || self.next == 0 && room > 0 {
+            let to = self.next + wants.min(room);
+            self.send_new(to);
+        } else if self.timer == Timer::Off {
+            self.timer = Timer::Probe(self.due(self.rto.max(RTO_MIN)));
+        }
+    }
+}
