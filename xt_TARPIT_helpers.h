@@ -37,9 +37,9 @@ bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
 /* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
 bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, u32 thoff);
 /*
- * Turns @skb into a packet of @len linear, initialised bytes, at @headers, for a reply of which the last @tcp_len
- * are the transport's: @skb itself where it is not needed by anybody else, or a new one. NULL, with
- * @skb still fit to be dropped, when memory is short. The caller owns the result.
+ * Turns @skb into a packet of @len linear, initialised bytes, at @headers, for a reply of which the
+ * last @tcp_len are the transport's: @skb itself where it is not needed by anybody else, or a new
+ * one. NULL, with @skb still fit to be dropped, when memory is short. The caller owns the result.
  */
 struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param *par, u32 len,
 			       u32 tcp_len, u8 **headers);

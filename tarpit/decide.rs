@@ -89,7 +89,8 @@ pub fn decide(
     env: &Env<'_>,
 ) -> Result<Reply, Silence> {
     let Policy::Tarpit = policy;
-    let flow = Flow::new(env.key, &packet.addresses, segment.ports);
+    // Only where it is needed: what gets no answer costs no hash.
+    let flow = || Flow::new(env.key, &packet.addresses, segment.ports);
     let has = |flag| segment.flags.has(flag);
     let reply = match (
         has(Flags::RST),
@@ -100,12 +101,12 @@ pub fn decide(
         // RFC 9293, 3.10.7.1: a reset is discarded, whatever else it claims to be.
         (true, _, _, _) => return Err(Silence::Reset),
         // 3.10.7.2: a connection is wanted.
-        (false, true, false, false) => syn_ack(packet, segment, flow, env),
+        (false, true, false, false) => syn_ack(packet, segment, flow(), env),
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
         (false, true, true, false) => reset(packet, segment, env.key),
         // 3.10.7.4: a segment of a connection that we hold, if its numbers say so. FIN lies behind
         // the data and the closed window: it is not acceptable, and not acknowledged.
-        (false, false, true, fin) => hold(packet, segment, flow, fin, env)?,
+        (false, false, true, fin) => hold(packet, segment, flow(), fin, env)?,
         // 3.10.7.4 would drop the rest in any state.
         (false, true, _, true) | (false, false, false, _) => return Err(Silence::BadFlags),
     };
@@ -119,7 +120,7 @@ pub fn decide(
 /// The SYN-ACK: our ISN, the options that were offered, a small window without scale.
 fn syn_ack(packet: &Packet<'_>, syn: &Segment, flow: Flow, env: &Env<'_>) -> Reply {
     let offered = syn.options;
-    let clock_ms = env.now_ms.wrapping_add(flow.clock_offset());
+    let clock_ms = flow.clock_ms(env.now_ms);
     let mut options = Options {
         mss: None,
         // With a shift, the smallest window would be more than one octet.
@@ -180,7 +181,7 @@ fn hold(
     if !(-1..=REACH).contains(&start) {
         return Err(Silence::NotOurs);
     }
-    let clock_ms = env.now_ms.wrapping_add(flow.clock_offset());
+    let clock_ms = flow.clock_ms(env.now_ms);
     let echo = segment.options.timestamps.map(|theirs| theirs.echo);
     let told = echo.and_then(|tsecr| Told::from_tsecr(tsecr, start));
     let empty = segment.payload_len == 0 && !fin;

@@ -98,9 +98,13 @@ impl Flow {
         Seq(join(left, right))
     }
 
-    /// Where this flow's timestamp clock starts, in milliseconds (RFC 7323, 7.1).
+    /// This flow's timestamp clock, in milliseconds: `now_ms` with a start of its own (RFC 7323, 7.1).
     #[inline]
-    pub const fn clock_offset(self) -> u32 {
+    pub const fn clock_ms(self, now_ms: u32) -> u32 {
+        now_ms.wrapping_add(self.clock_offset())
+    }
+
+    const fn clock_offset(self) -> u32 {
         // CAST: any 32 of the mixed bits will do.
         mix(self.0 ^ (1 << 63)) as u32
     }

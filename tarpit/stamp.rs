@@ -3,9 +3,9 @@
 //! The timestamp as storage: what a TSval of ours carries until the peer echoes it (RFC 7323).
 //!
 //! A TSval is a millisecond clock whose low eight bits are not time: five hold the low bits of the
-//! octets received so far (`RCV.NXT - client ISN - 1`), three which window was offered and why. The peer's TSecr
-//! is the TSval of the last answer that it took in, so it says what the peer knew when it sent the
-//! segment, and since when, which the numbers alone do not.
+//! octets received so far (`RCV.NXT - client ISN - 1`), three which window was offered and why. The
+//! peer's TSecr is the TSval of the last answer that it took in, so it says what the peer knew when
+//! it sent the segment, and since when, which the numbers alone do not.
 
 /// The step of the clock in milliseconds: 2 to the number of bits that are not time.
 pub const STEP_MS: u32 = 256;

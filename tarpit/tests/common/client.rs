@@ -10,7 +10,7 @@
 
 use std::net::IpAddr;
 
-use super::{packet, summed, Fields, Heard, THEIRS};
+use super::{client_packet, Heard};
 
 /// The window of every SYN-ACK (`decide::FIRST_WINDOW`), written down a second time on purpose.
 pub const FIRST_WINDOW: u32 = 24;
@@ -296,24 +296,7 @@ impl Client {
 
     fn segment(&self, seq: u32, ack: u32, flags: u8, options: Vec<u8>, payload: usize) -> Vec<u8> {
         let Setup { local, remote, .. } = self.setup;
-        let tcp = Fields {
-            source: local.1,
-            destination: remote.1,
-            seq,
-            ack,
-            reserved: 0,
-            flags,
-            window: 502,
-            urgent: 0,
-            options,
-            payload,
-        };
-        packet(
-            local.0,
-            remote.0,
-            THEIRS,
-            &summed(local.0, remote.0, tcp.bytes()),
-        )
+        client_packet(local, remote, (seq, ack), flags, options, payload)
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{ask, family, packet, summed, Fields, Heard, KEY, THEIRS};
+use super::{ask, client_packet, family, Heard, KEY};
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1000 * MS;
@@ -169,19 +169,9 @@ impl Client {
         options.extend([8, 10]);
         options.extend(self.now_ms().wrapping_add(0x1234_5678).to_be_bytes());
         options.extend(self.recent.unwrap_or(0).to_be_bytes());
-        let tcp = Fields {
-            source: LOCAL.1,
-            destination: REMOTE.1,
-            seq,
-            ack,
-            reserved: 0,
-            flags,
-            window: 502,
-            urgent: 0,
-            options,
-            payload: usize::try_from(payload).unwrap(),
-        };
-        packet(local, remote, THEIRS, &summed(local, remote, tcp.bytes()))
+        let (local, remote) = ((local, LOCAL.1), (remote, REMOTE.1));
+        let payload = usize::try_from(payload).unwrap();
+        client_packet(local, remote, (seq, ack), flags, options, payload)
     }
 
     fn put(&mut self, event: Event) {
@@ -205,7 +195,7 @@ impl Client {
     /// The handshake, without losses.
     fn connect(&mut self) {
         let syn = self.segment(ISS, 0, 0x02, 0);
-        let heard = self.ask(&syn).expect("a SYN is answered");
+        let heard = Heard::read(&self.ask(&syn).expect("a SYN is answered"));
         self.now += self.case.rtt_ms * MS + 20;
         self.peer = heard.tcp.sequence_number.wrapping_add(1);
         self.recent = heard.timestamps.map(|(value, _)| value);
@@ -214,10 +204,11 @@ impl Client {
         self.push();
     }
 
-    fn ask(&self, segment: &[u8]) -> Option<Heard> {
+    /// What the tarpit answers to it at this moment.
+    fn ask(&self, segment: &[u8]) -> Option<Vec<u8>> {
         let family = family(LOCAL.0.parse().unwrap());
         let answer = ask(family, segment, segment.len(), &KEY, self.now_ms()).ok()?;
-        Some(Heard::read(&answer.packet))
+        Some(answer.packet)
     }
 
     fn step(&mut self) {
@@ -231,10 +222,8 @@ impl Client {
                 self.now = self.now.max(key.0);
                 match self.path.remove(&key).unwrap() {
                     Event::ToTarpit(segment) => {
-                        let family = family(LOCAL.0.parse().unwrap());
-                        let now_ms = self.now_ms();
-                        if let Ok(answer) = ask(family, &segment, segment.len(), &KEY, now_ms) {
-                            self.put(Event::ToClient(answer.packet));
+                        if let Some(answer) = self.ask(&segment) {
+                            self.put(Event::ToClient(answer));
                         }
                     }
                     Event::ToClient(packet) => self.receive(&packet),

@@ -203,6 +203,31 @@ impl Fields {
     }
 }
 
+/// A whole packet of a client that is no fixture: an ordinary window, nothing urgent, any payload.
+pub fn client_packet(
+    local: (IpAddr, u16),
+    remote: (IpAddr, u16),
+    (seq, ack): (u32, u32),
+    flags: u8,
+    options: Vec<u8>,
+    payload: usize,
+) -> Vec<u8> {
+    let tcp = Fields {
+        source: local.1,
+        destination: remote.1,
+        seq,
+        ack,
+        reserved: 0,
+        flags,
+        window: 502,
+        urgent: 0,
+        options,
+        payload,
+    };
+    let tcp = summed(local.0, remote.0, tcp.bytes());
+    packet(local.0, remote.0, THEIRS, &tcp)
+}
+
 /// A packet as another implementation understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
