@@ -16,9 +16,26 @@ enum xt_tarpit_variant {
 	XT_TARPIT_RESET = 2,	/* answer with RST */
 };
 
+/* What a host that holds looks like; the value of xt_tarpit_tginfo_v1::profile. */
+enum xt_tarpit_profile {
+	XT_TARPIT_PROFILE_HOLD = 0,	/* a small first window: the peer is left with most of its data */
+	XT_TARPIT_PROFILE_LINUX = 1,	/* the window and scale of Linux */
+};
+
+/* xt_tarpit_tginfo_v1::flags */
+#define XT_TARPIT_DRIP	0x01	/* send an octet of a banner now and then */
+
 /* Revision 0. Padded to XT_ALIGN (8 bytes on 64-bit) by both sides. */
 struct xt_tarpit_tginfo {
 	__u8 variant;
+};
+
+/* Revision 1. Profile and flags are for XT_TARPIT_TARPIT alone, and 0 with other variants. */
+struct xt_tarpit_tginfo_v1 {
+	__u8 variant;
+	__u8 profile;
+	__u8 flags;
+	__u8 reserved[5];	/* 0 */
 };
 
 #endif /* _XT_TARPIT_H */
