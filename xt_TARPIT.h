@@ -30,7 +30,10 @@ struct xt_tarpit_tginfo {
 	__u8 variant;
 };
 
-/* Revision 1. Profile and flags are for XT_TARPIT_TARPIT alone, and 0 with other variants. */
+/*
+ * Revision 1. Profile and flags are for XT_TARPIT_TARPIT alone, and 0 with other variants;
+ * XT_TARPIT_DRIP goes with XT_TARPIT_PROFILE_HOLD only.
+ */
 struct xt_tarpit_tginfo_v1 {
 	__u8 variant;
 	__u8 profile;

@@ -10,15 +10,20 @@
 #include <linux/module.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter_bridge.h>
+#include <linux/percpu.h>
+#include <linux/proc_fs.h>
 #include <linux/random.h>
 #include <linux/security.h>
+#include <linux/seq_file.h>
 #include <linux/skbuff.h>
 #include <net/dst_metadata.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
 #include <net/l3mdev.h>
+#include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack.h>
+#include <net/netns/generic.h>
 #include <net/route.h>
 #include <net/tcp.h>
 #include <net/xfrm.h>
@@ -30,8 +35,9 @@
 #error "xt_TARPIT needs a kernel with CONFIG_IPV6"
 #endif
 
-static_assert(sizeof(struct xt_tarpit_facts) == 24);
+static_assert(sizeof(struct xt_tarpit_facts) == 32);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
+static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
 u64 xt_tarpit_key[2] __ro_after_init;
 
@@ -56,10 +62,9 @@ static bool for_one_host(const struct sk_buff *skb, u8 family)
 	       !(skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST));
 }
 
-static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par, u8 family,
-			      u32 headers_len)
+static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
+			      const struct xt_tarpit_tginfo_v1 *info, u8 family, u32 headers_len)
 {
-	const struct xt_tarpit_tginfo *info = par->targinfo;
 	struct xt_tarpit_facts facts;
 	u32 mtu;
 
@@ -74,53 +79,182 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 		.mss = clamp(mtu, headers_len, IP_MAX_MTU) - headers_len,
 		.family = family,
 		.variant = info->variant,
+		.profile = info->profile,
+		.flags = info->flags,
 	};
 	return xt_tarpit_target(skb, par, &facts);
 }
 
-static unsigned int tarpit_tg4(struct sk_buff *skb, const struct xt_action_param *par)
+/* What a rule of revision 0 says in the words of revision 1. */
+static struct xt_tarpit_tginfo_v1 from_v0(const void *targinfo)
 {
-	return tarpit_tg(skb, par, NFPROTO_IPV4, sizeof(struct iphdr) + sizeof(struct tcphdr));
+	const struct xt_tarpit_tginfo *info = targinfo;
+
+	return (struct xt_tarpit_tginfo_v1) { .variant = info->variant };
 }
 
-static unsigned int tarpit_tg6(struct sk_buff *skb, const struct xt_action_param *par)
+#define HEADERS_LEN4	(sizeof(struct iphdr) + sizeof(struct tcphdr))
+#define HEADERS_LEN6	(sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
+
+static unsigned int tarpit_tg4_v0(struct sk_buff *skb, const struct xt_action_param *par)
 {
-	return tarpit_tg(skb, par, NFPROTO_IPV6, sizeof(struct ipv6hdr) + sizeof(struct tcphdr));
+	const struct xt_tarpit_tginfo_v1 info = from_v0(par->targinfo);
+
+	return tarpit_tg(skb, par, &info, NFPROTO_IPV4, HEADERS_LEN4);
 }
 
-static int tarpit_tg_check(const struct xt_tgchk_param *par)
+static unsigned int tarpit_tg6_v0(struct sk_buff *skb, const struct xt_action_param *par)
 {
-	const struct xt_tarpit_tginfo *info = par->targinfo;
-	int err = xt_tarpit_checkentry(info->variant);
+	const struct xt_tarpit_tginfo_v1 info = from_v0(par->targinfo);
 
+	return tarpit_tg(skb, par, &info, NFPROTO_IPV6, HEADERS_LEN6);
+}
+
+static unsigned int tarpit_tg4_v1(struct sk_buff *skb, const struct xt_action_param *par)
+{
+	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV4, HEADERS_LEN4);
+}
+
+static unsigned int tarpit_tg6_v1(struct sk_buff *skb, const struct xt_action_param *par)
+{
+	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV6, HEADERS_LEN6);
+}
+
+static int check(const struct xt_tarpit_tginfo_v1 *info)
+{
+	int err = xt_tarpit_checkentry(info->variant, info->profile, info->flags);
+
+	if (!err && memchr_inv(info->reserved, 0, sizeof(info->reserved)))
+		err = -EINVAL;
 	if (err)
-		pr_info_ratelimited("mode %u is not supported by this version, only --tarpit is\n",
-				    info->variant);
+		pr_info_ratelimited("a rule with mode %u, profile %u and flags %#x is not supported by this version\n",
+				    info->variant, info->profile, info->flags);
 	return err;
 }
 
+static int tarpit_tg_check_v0(const struct xt_tgchk_param *par)
+{
+	const struct xt_tarpit_tginfo_v1 info = from_v0(par->targinfo);
+
+	return check(&info);
+}
+
+static int tarpit_tg_check_v1(const struct xt_tgchk_param *par)
+{
+	return check(par->targinfo);
+}
+
 /* Any protocol is accepted: fail2ban and CrowdSec write rules without -p tcp. */
+#define TARPIT(rev, v, info) {							\
+		.name		= "TARPIT",					\
+		.revision	= rev,						\
+		.family		= NFPROTO_IPV##v,				\
+		.hooks		= 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD,	\
+		.target		= tarpit_tg##v##_v##rev,			\
+		.checkentry	= tarpit_tg_check_v##rev,			\
+		.targetsize	= sizeof(struct info),				\
+		.me		= THIS_MODULE,					\
+	}
+
 static struct xt_target tarpit_tg_reg[] __read_mostly = {
-	{
-		.name		= "TARPIT",
-		.revision	= 0,
-		.family		= NFPROTO_IPV4,
-		.hooks		= 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD,
-		.target		= tarpit_tg4,
-		.checkentry	= tarpit_tg_check,
-		.targetsize	= sizeof(struct xt_tarpit_tginfo),
-		.me		= THIS_MODULE,
-	},
-	{
-		.name		= "TARPIT",
-		.revision	= 0,
-		.family		= NFPROTO_IPV6,
-		.hooks		= 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD,
-		.target		= tarpit_tg6,
-		.checkentry	= tarpit_tg_check,
-		.targetsize	= sizeof(struct xt_tarpit_tginfo),
-		.me		= THIS_MODULE,
-	},
+	TARPIT(0, 4, xt_tarpit_tginfo),
+	TARPIT(0, 6, xt_tarpit_tginfo),
+	TARPIT(1, 4, xt_tarpit_tginfo_v1),
+	TARPIT(1, 6, xt_tarpit_tginfo_v1),
+};
+
+/* What /proc/net/stat/xt_TARPIT shows: a line for each CPU, as its neighbours. */
+struct xt_tarpit_stat {
+	u64 replies;
+	u64 trapped_ms;
+};
+
+struct xt_tarpit_net {
+	struct xt_tarpit_stat __percpu *stat;
+};
+
+static unsigned int xt_tarpit_net_id __read_mostly;
+
+void xt_tarpit_count(const struct xt_action_param *par, u32 trapped_ms)
+{
+	const struct xt_tarpit_net *tn = net_generic(xt_net(par), xt_tarpit_net_id);
+
+	this_cpu_inc(tn->stat->replies);
+	this_cpu_add(tn->stat->trapped_ms, trapped_ms);
+}
+
+#ifdef CONFIG_PROC_FS
+static void *stat_start(struct seq_file *seq, loff_t *pos)
+{
+	const struct xt_tarpit_net *tn = net_generic(seq_file_net(seq), xt_tarpit_net_id);
+
+	if (*pos == 0)
+		return SEQ_START_TOKEN;
+	for (; *pos - 1 < nr_cpu_ids; ++*pos)
+		if (cpu_possible(*pos - 1))
+			return per_cpu_ptr(tn->stat, *pos - 1);
+	return NULL;
+}
+
+static void *stat_next(struct seq_file *seq, void *v, loff_t *pos)
+{
+	++*pos;
+	return stat_start(seq, pos);
+}
+
+static void stat_stop(struct seq_file *seq, void *v)
+{
+}
+
+static int stat_show(struct seq_file *seq, void *v)
+{
+	const struct xt_tarpit_stat *stat = v;
+
+	if (v == SEQ_START_TOKEN)
+		seq_puts(seq, "replies  trapped_ms\n");
+	else
+		seq_printf(seq, "%08llx %08llx\n", stat->replies, stat->trapped_ms);
+	return 0;
+}
+
+static const struct seq_operations stat_ops = {
+	.start	= stat_start,
+	.next	= stat_next,
+	.stop	= stat_stop,
+	.show	= stat_show,
+};
+#endif
+
+static int __net_init xt_tarpit_net_init(struct net *net)
+{
+	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+
+	tn->stat = alloc_percpu(struct xt_tarpit_stat);
+	if (!tn->stat)
+		return -ENOMEM;
+#ifdef CONFIG_PROC_FS
+	if (!proc_create_net("xt_TARPIT", 0444, net->proc_net_stat, &stat_ops,
+			     sizeof(struct seq_net_private))) {
+		free_percpu(tn->stat);
+		return -ENOMEM;
+	}
+#endif
+	return 0;
+}
+
+static void __net_exit xt_tarpit_net_exit(struct net *net)
+{
+	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+
+	remove_proc_entry("xt_TARPIT", net->proc_net_stat);
+	free_percpu(tn->stat);
+}
+
+static struct pernet_operations xt_tarpit_net_ops = {
+	.init	= xt_tarpit_net_init,
+	.exit	= xt_tarpit_net_exit,
+	.id	= &xt_tarpit_net_id,
+	.size	= sizeof(struct xt_tarpit_net),
 };
 
 /* Runs from init_module(), when __ro_after_init is still writable. */
@@ -131,12 +265,19 @@ int xt_tarpit_register(void)
 
 	if (err)
 		return err;
-	return xt_register_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
+	err = register_pernet_subsys(&xt_tarpit_net_ops);
+	if (err)
+		return err;
+	err = xt_register_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
+	if (err)
+		unregister_pernet_subsys(&xt_tarpit_net_ops);
+	return err;
 }
 
 void xt_tarpit_unregister(void)
 {
 	xt_unregister_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
+	unregister_pernet_subsys(&xt_tarpit_net_ops);
 }
 
 bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len)
@@ -163,10 +304,10 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, 
 	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, xt_family(par)) == 0;
 }
 
-/* Whether nobody else needs what would be overwritten: the headers, the length, skb_shinfo(). */
+/* Whether there is room, and nobody else needs what would be overwritten: headers, length, skb_shinfo(). */
 static bool reusable(const struct sk_buff *skb, u32 len)
 {
-	if (skb_shared(skb))
+	if (skb_shared(skb) || skb->len < len)
 		return false;
 	if (!skb_cloned(skb))
 		return true;

@@ -21,6 +21,8 @@ struct xt_tarpit_facts {
 	u16 mss;		/* what fits the link that the packet came from */
 	u8 family;		/* NFPROTO_IPV4 or NFPROTO_IPV6 */
 	u8 variant;		/* enum xt_tarpit_variant */
+	u8 profile;		/* enum xt_tarpit_profile */
+	u8 flags;		/* XT_TARPIT_DRIP */
 };
 
 /* 128 random bits, drawn before the targets are registered and constant from then on. */
@@ -45,6 +47,8 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param
 			       u32 tcp_len, u8 **headers);
 /* Routes and sends a reply of xt_tarpit_turn()'s, whose headers are written. Consumes it. */
 void xt_tarpit_send(struct sk_buff *reply, const struct xt_action_param *par);
+/* Counts an answer to a client that was held for @trapped_ms since the one before. */
+void xt_tarpit_count(const struct xt_action_param *par, u32 trapped_ms);
 /* Frees a reply that is not sent. */
 void xt_tarpit_free(struct sk_buff *reply);
 
@@ -54,6 +58,6 @@ void xt_tarpit_free(struct sk_buff *reply);
 unsigned int xt_tarpit_target(struct sk_buff *skb, const struct xt_action_param *par,
 			      const struct xt_tarpit_facts *facts);
 /* Judges a rule before it is loaded; 0 or a negative errno. Process context. */
-int xt_tarpit_checkentry(u8 variant);
+int xt_tarpit_checkentry(u8 variant, u8 profile, u8 flags);
 
 #endif /* _XT_TARPIT_HELPERS_H */

@@ -31,9 +31,11 @@ pub(super) struct Facts {
     pub(super) mss: u16,
     pub(super) family: u8,
     pub(super) variant: u8,
+    pub(super) profile: u8,
+    pub(super) flags: u8,
 }
 
-static_assert!(size_of::<Facts>() == 24);
+static_assert!(size_of::<Facts>() == 32);
 static_assert!(size_of::<Key>() == 16);
 
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
@@ -61,5 +63,6 @@ extern "C" {
         headers: *mut NonNull<u8>,
     ) -> *mut SkBuff;
     pub(super) fn xt_tarpit_send(reply: *mut SkBuff, par: *const ActionParam);
+    pub(super) fn xt_tarpit_count(par: *const ActionParam, trapped_ms: u32);
     pub(super) fn xt_tarpit_free(reply: *mut SkBuff);
 }

@@ -14,32 +14,26 @@ use kernel::sync::atomic::{
 
 /// One reply every two seconds ...
 const INTERVAL_MS: u32 = 2_000;
-/// ... and eight of them at once. A client that answers each reply at once, as Linux does twice a second
-/// at most, soon comes too early: and then it has nothing to answer any more.
+/// ... and eight of them at once.
 const BURST_MS: u32 = 8 * INTERVAL_MS;
 
-/// With 10,000 sources or flows at a time, two or three share a budget.
+/// With 10,000 sources at a time, two or three share a budget.
 const BUCKETS: usize = 4096;
 
 /// When each budget will be whole again.
-type Table = [Atomic<u32>; BUCKETS];
-
-// A table for each kind: who spoofs one must not use up the other.
-static SOURCES: Table = [const { Atomic::new(0) }; BUCKETS];
-static FLOWS: Table = [const { Atomic::new(0) }; BUCKETS];
+static SOURCES: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 
 /// Takes one reply out of its budget; whether there was one left.
 pub(super) fn admit(limit: Limit, now_ms: u32) -> bool {
     match limit {
         Limit::None => true,
-        Limit::Source(bucket) => take(&SOURCES, bucket, now_ms),
-        Limit::Flow(bucket) => take(&FLOWS, bucket, now_ms),
+        Limit::Source(bucket) => take(bucket, now_ms),
     }
 }
 
-fn take(table: &Table, bucket: u32, now_ms: u32) -> bool {
+fn take(bucket: u32, now_ms: u32) -> bool {
     // CAST: widening; the remainder is an index of the table.
-    let Some(whole_at) = table.get(bucket as usize % BUCKETS) else {
+    let Some(whole_at) = SOURCES.get(bucket as usize % BUCKETS) else {
         return false;
     };
     let seen = whole_at.load(Relaxed);

@@ -137,6 +137,12 @@ impl Outgoing {
         unsafe { slice::from_raw_parts_mut(self.headers.as_ptr(), self.len) }
     }
 
+    /// Counts the reply, and the time that its peer has spent since the one before.
+    pub(super) fn count(&self, trapped_ms: u32) {
+        // SAFETY: by the type invariant `par` is valid.
+        unsafe { abi::xt_tarpit_count(self.par.as_ptr(), trapped_ms) };
+    }
+
     /// Sends the reply, whose headers have been written.
     pub(super) fn send(self) {
         let this = ManuallyDrop::new(self);

@@ -49,8 +49,8 @@ impl Drop for Registration {
 
 /// The judgement of a rule: xt_target::checkentry.
 #[no_mangle]
-extern "C" fn xt_tarpit_checkentry(variant: u8) -> c_int {
-    match Policy::from_variant(variant) {
+extern "C" fn xt_tarpit_checkentry(variant: u8, profile: u8, flags: u8) -> c_int {
+    match Policy::from_rule(variant, profile, flags) {
         Some(_) => 0,
         None => EINVAL.to_errno(),
     }
@@ -89,6 +89,7 @@ fn answer(incoming: Incoming<'_>, reply: &Reply) -> c_uint {
     };
     let verdict = outgoing.verdict();
     if reply.emit(outgoing.headers_mut()).is_some() {
+        outgoing.count(reply.trapped_ms);
         outgoing.send();
     }
     verdict
@@ -121,7 +122,8 @@ fn decide(incoming: &Incoming<'_>, facts: &Facts, headers: &[u8]) -> Result<Repl
     };
     // CAST: widening.
     let packet = Packet::parse(family, headers, facts.len as usize)?;
-    let policy = Policy::from_variant(facts.variant).ok_or(Silence::NotOurs)?;
+    let policy =
+        Policy::from_rule(facts.variant, facts.profile, facts.flags).ok_or(Silence::NotOurs)?;
     let env = Env {
         // SAFETY: the key was written before the target was registered and is constant since.
         key: unsafe { &abi::xt_tarpit_key },

@@ -102,6 +102,8 @@ pub struct Packet<'a> {
     pub transport_len: usize,
     /// The length of the whole packet in bytes.
     pub len: usize,
+    /// The ECN field (RFC 3168, 5).
+    pub ecn: u8,
 }
 
 const V4_LEN: usize = 20;
@@ -112,6 +114,11 @@ const TCP: u8 = 6;
 const MAX_EXTENSIONS: usize = 8;
 
 impl<'a> Packet<'a> {
+    /// The ECN field of a packet that does not take part.
+    pub const NOT_ECT: u8 = 0;
+    /// That of one that met congestion.
+    pub const CE: u8 = 3;
+
     /// Reads the IP header.
     ///
     /// `headers` starts at the IP header of `family` and holds as much of the packet as can be read
@@ -138,7 +145,7 @@ impl<'a> Packet<'a> {
     #[inline]
     fn parse_v4(headers: &'a [u8], len: usize) -> Result<Self, Silence> {
         let header = headers.first_chunk::<V4_LEN>().ok_or(Silence::Truncated)?;
-        let [vihl, _, _, _, _, _, frag0, frag1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
+        let [vihl, tos, _, _, _, _, frag0, frag1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
             *header;
         let header_len = usize::from(vihl & 0x0f) * 4;
         if header_len < V4_LEN {
@@ -156,7 +163,7 @@ impl<'a> Packet<'a> {
             destination: [d0, d1, d2, d3],
         };
         let transport = headers.get(header_len..).ok_or(Silence::Truncated)?;
-        Self::new(addresses, transport, header_len, len)
+        Self::new(addresses, transport, header_len, len, tos & 3)
     }
 
     #[inline]
@@ -164,7 +171,7 @@ impl<'a> Packet<'a> {
         let (header, mut rest) = headers
             .split_first_chunk::<V6_LEN>()
             .ok_or(Silence::Truncated)?;
-        let [_, _, _, _, _, _, mut next, _, addresses @ ..] = header;
+        let [_, class, _, _, _, _, mut next, _, addresses @ ..] = header;
         let (&source, destination) = addresses
             .split_first_chunk::<16>()
             .ok_or(Silence::Truncated)?;
@@ -197,7 +204,7 @@ impl<'a> Packet<'a> {
             source,
             destination,
         };
-        Self::new(addresses, rest, skipped, len)
+        Self::new(addresses, rest, skipped, len, class >> 4 & 3)
     }
 
     #[inline]
@@ -206,6 +213,7 @@ impl<'a> Packet<'a> {
         transport: &'a [u8],
         skipped: usize,
         len: usize,
+        ecn: u8,
     ) -> Result<Self, Silence> {
         if !addresses.answerable() {
             return Err(Silence::NotUnicast);
@@ -215,6 +223,7 @@ impl<'a> Packet<'a> {
             transport,
             transport_len: len.checked_sub(skipped).ok_or(Silence::Malformed)?,
             len,
+            ecn,
         })
     }
 }
@@ -222,13 +231,19 @@ impl<'a> Packet<'a> {
 /// Writes the IP header of a packet that carries `tcp`, and the checksum of `tcp` with it.
 ///
 /// `header` has [`Addresses::header_len`] bytes; with another length nothing is written and the result is
-/// `None`. The IPv4 header says DF and identification 0, as Linux' SYN-ACK does (RFC 6864, 4.1).
-/// The hop limit is the usual 64, until a route gives another.
+/// `None`. `label` is an IPv6 flow label, or an IPv4 identification, which is only for show since
+/// the header says DF (RFC 6864, 4.1). The hop limit is the usual 64, until a route gives another.
 #[inline]
-pub fn put_header(header: &mut [u8], addresses: &Addresses, tcp: &mut [u8]) -> Option<()> {
+pub fn put_header(
+    header: &mut [u8],
+    addresses: &Addresses,
+    label: u32,
+    tcp: &mut [u8],
+) -> Option<()> {
     // A reply has at most 80 bytes.
     let tcp_len = u16::try_from(tcp.len()).ok()?;
     let [t0, t1] = tcp_len.to_be_bytes();
+    let [_, i0, i1, i2] = label.to_be_bytes();
     let pseudo = match addresses {
         Addresses::V4 {
             source,
@@ -239,7 +254,7 @@ pub fn put_header(header: &mut [u8], addresses: &Addresses, tcp: &mut [u8]) -> O
             let [s0, s1, s2, s3] = *source;
             let [d0, d1, d2, d3] = *destination;
             *header = [
-                0x45, 0, l0, l1, 0, 0, 0x40, 0, HOP_LIMIT, TCP, 0, 0, s0, s1, s2, s3, d0, d1, d2,
+                0x45, 0, l0, l1, i1, i2, 0x40, 0, HOP_LIMIT, TCP, 0, 0, s0, s1, s2, s3, d0, d1, d2,
                 d3,
             ];
             let [c0, c1] = fold(sum(header)).to_be_bytes();
@@ -254,7 +269,7 @@ pub fn put_header(header: &mut [u8], addresses: &Addresses, tcp: &mut [u8]) -> O
             let (fixed, rest) = header.split_first_chunk_mut::<8>()?;
             let (to_source, rest) = rest.split_first_chunk_mut::<16>()?;
             let to_destination: &mut [u8; 16] = rest.try_into().ok()?;
-            *fixed = [0x60, 0, 0, 0, t0, t1, TCP, HOP_LIMIT];
+            *fixed = [0x60, i0 & 0x0f, i1, i2, t0, t1, TCP, HOP_LIMIT];
             *to_source = *source;
             *to_destination = *destination;
             sum(source).wrapping_add(sum(destination))
@@ -271,10 +286,15 @@ pub fn put_header(header: &mut [u8], addresses: &Addresses, tcp: &mut [u8]) -> O
 /// The hop limit of a reply before it is routed.
 const HOP_LIMIT: u8 = 64;
 
-/// Adds up the 32-bit words of `bytes`, whose length is a multiple of four (RFC 1071, 2).
+/// Adds up the 32-bit words of `bytes` (RFC 1071, 2), whose length is a multiple of four or one more.
 #[inline]
 fn sum(bytes: &[u8]) -> u64 {
-    bytes.chunks_exact(4).fold(0, |total, word| match *word {
+    let words = bytes.chunks_exact(4);
+    let last = match *words.remainder() {
+        [octet] => u64::from(octet) << 24,
+        _ => 0,
+    };
+    words.fold(last, |total, word| match *word {
         [a, b, c, d] => total.wrapping_add(u64::from(u32::from_be_bytes([a, b, c, d]))),
         _ => total,
     })

@@ -2,7 +2,7 @@
 
 //! The initial sequence number as a cookie: an invertible, keyed function of the client's.
 //!
-//! The tarpit sends no data, so every segment of a held connection acknowledges our ISN + 1. As
+//! Where the tarpit sends no data, every segment of a held connection acknowledges our ISN + 1. As
 //! the ISN is a permutation of the client's ISN, that acknowledgment gives the client's ISN back,
 //! and with it all that a receiver has to know of the past, from the segment alone.
 //!
@@ -77,48 +77,86 @@ impl Flow {
     /// Our ISN for a client's ISN.
     #[inline]
     pub const fn isn(self, client_isn: Seq) -> Seq {
-        let (mut left, mut right) = split(client_isn.0);
-        let mut round = 0;
-        while round < ROUNDS {
-            (left, right) = (right, left ^ self.round(round, right));
-            round += 1;
-        }
-        Seq(join(left, right))
+        Seq(self.permute::<16>(client_isn.0))
     }
 
     /// The client's ISN for which [`Flow::isn`] gave `isn`. There is always one.
     #[inline]
     pub const fn client_isn(self, isn: Seq) -> Seq {
-        let (mut left, mut right) = split(isn.0);
+        Seq(self.restore::<16>(isn.0))
+    }
+
+    /// Our ISN for a client's, for a flow in which we send data: the upper half is a permutation of
+    /// the client's upper half, the lower half leaves room to count what was sent.
+    #[inline]
+    pub const fn talking_isn(self, client_isn: Seq) -> Seq {
+        let (upper, _) = split(client_isn.0);
+        // CAST: a permutation of 16 bits.
+        Seq(join(self.permute::<8>(upper as u32) as u16, 0)).after(self.lower_half())
+    }
+
+    /// What `next`, our next sequence number, says of a flow whose ISN came from
+    /// [`Flow::talking_isn`]: the client's ISN but for its lower 16 bits, which are zero, and how many
+    /// octets we have sent.
+    #[inline]
+    pub const fn talked(self, next: Seq) -> (Seq, u16) {
+        let (upper, sent) = split(next.before().0.wrapping_sub(self.lower_half()));
+        // CAST: a permutation of 16 bits.
+        (Seq(join(self.restore::<8>(upper as u32) as u16, 0)), sent)
+    }
+
+    /// A Feistel network over two halves of `HALF` bits.
+    const fn permute<const HALF: u32>(self, value: u32) -> u32 {
+        let (mut left, mut right) = (value >> HALF, value & ((1 << HALF) - 1));
+        let mut round = 0;
+        while round < ROUNDS {
+            (left, right) = (right, left ^ self.round::<HALF>(round, right));
+            round += 1;
+        }
+        (left << HALF) | right
+    }
+
+    /// The inverse of [`Flow::permute`].
+    const fn restore<const HALF: u32>(self, value: u32) -> u32 {
+        let (mut left, mut right) = (value >> HALF, value & ((1 << HALF) - 1));
         let mut round = ROUNDS;
         while round > 0 {
             round -= 1;
-            (left, right) = (right ^ self.round(round, left), left);
+            (left, right) = (right ^ self.round::<HALF>(round, left), left);
         }
-        Seq(join(left, right))
+        (left << HALF) | right
     }
 
-    /// This flow's timestamp clock, in milliseconds: `now_ms` with a start of its own (RFC 7323, 7.1).
+    /// Where the lower half of an ISN starts that leaves room to count.
+    const fn lower_half(self) -> u32 {
+        // CAST: any of the mixed bits will do; ones that show nowhere else.
+        mix(self.0 ^ (1 << 60)) as u32 & 0xffff
+    }
+
+    /// What this flow adds to its stamps, so that they tell nothing of the clock (RFC 7323, 7.1).
     #[inline]
-    pub const fn clock_ms(self, now_ms: u32) -> u32 {
-        now_ms.wrapping_add(self.clock_offset())
-    }
-
-    const fn clock_offset(self) -> u32 {
+    pub const fn stamp_offset(self) -> u32 {
         // CAST: any 32 of the mixed bits will do.
         mix(self.0 ^ (1 << 63)) as u32
     }
 
-    /// A number that spreads flows evenly over a table.
+    /// A number for what a host draws for each connection: IPv6 flow labels (RFC 6437), the start of
+    /// IPv4 identifications.
     #[inline]
-    pub const fn bucket(self) -> u32 {
+    pub const fn label(self) -> u32 {
+        // CAST: any 32 of the mixed bits will do.
+        mix(self.0 ^ (1 << 61)) as u32
+    }
+
+    /// A number that spreads over a table.
+    const fn bucket(self) -> u32 {
         // CAST: any 32 of the mixed bits will do.
         mix(self.0 ^ (1 << 62)) as u32
     }
 
-    const fn round(self, round: u64, half: u16) -> u16 {
-        // CAST: any 16 of the mixed bits will do; widening loses nothing.
-        mix(self.0 ^ ((round << 16) | half as u64)) as u16
+    const fn round<const HALF: u32>(self, round: u64, half: u32) -> u32 {
+        // CAST: any of the mixed bits will do; widening loses nothing.
+        mix(self.0 ^ ((round << 16) | half as u64)) as u32 & ((1 << HALF) - 1)
     }
 }
 
@@ -229,13 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_and_the_upper_half_of_the_clients_isn_come_back() {
+        for isn in [0, 0xffff, 0x7fff_ffff, 0xffff_0000, 0x1234_5678] {
+            for sent in [0, 1, 1000, 0xffff] {
+                let next = flow(9).talking_isn(Seq(isn)).after(1 + sent);
+                // CAST: below 2^16.
+                assert_eq!(flow(9).talked(next), (Seq(isn & 0xffff_0000), sent as u16));
+            }
+        }
+    }
+
+    #[test]
     fn neither_the_value_nor_the_distance_is_constant() {
         let distances: std::collections::HashSet<_> = (0..1000u32)
             .map(|i| flow(9).isn(Seq(i)).0.wrapping_sub(i))
             .collect();
         assert_eq!(distances.len(), 1000);
         assert_ne!(flow(9).isn(Seq(7)), flow(10).isn(Seq(7)));
-        assert_ne!(flow(9).clock_offset(), flow(10).clock_offset());
+        assert_ne!(flow(9).stamp_offset(), flow(10).stamp_offset());
     }
 
     #[test]

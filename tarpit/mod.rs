@@ -10,8 +10,9 @@
 //! [`stamp`]).
 //!
 //! The promises: no input makes the core panic, allocate, loop without bound or read outside of
-//! what it was given; a reply is never longer than the packet that caused it; no reply has a
-//! payload; no reply is written from bytes of the peer, each field is set from nothing.
+//! what it was given; a reply is never longer than the packet that caused it, but for the one octet of
+//! a banner that a rule may ask for; no reply is written from bytes of the peer, each field is set
+//! from nothing.
 //!
 //! The same files are `mod tarpit` of the kernel module and a crate for the host's tests
 //! (`lib.rs`), so they know neither the kernel's types nor the host's.

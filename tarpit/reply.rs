@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A reply: one segment without payload, and how it is written.
+//! A reply: one segment, and how it is written.
 
 use super::ip::{self, Addresses};
 use super::isn::Ports;
@@ -24,8 +24,15 @@ pub struct Reply {
     pub window: u16,
     /// The options.
     pub options: Options,
+    /// The octet that the segment carries, if it carries one.
+    pub payload: Option<u8>,
+    /// The flow label of an IPv6 packet, the identification of an IPv4 packet.
+    pub label: u32,
     /// Which budget must have room before the reply is sent.
     pub limit: Limit,
+    /// How long the peer has been held since the answer before, in milliseconds, give or take
+    /// [`super::stamp::STEP_MS`]: the sum over all answers is its time here. 0 where nothing tells.
+    pub trapped_ms: u32,
 }
 
 /// What bounds the rate of a reply.
@@ -33,14 +40,12 @@ pub struct Reply {
 /// The numbers spread evenly over a table; who does not know the key cannot aim at a place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Nothing: the packet proves that its sender has seen our answer, and the reply cannot feed
-    /// itself; or it is the answer to a SYN.
+    /// Nothing: the packet proves that its sender has seen our answer, or the reply is the answer to a
+    /// SYN.
     None,
     /// The packet proves nothing: a few at once for each source (an IPv4 address, an IPv6 network of
     /// 64 bits), then one in a while.
     Source(u32),
-    /// The reply may be answered, and that again: the same for each flow.
-    Flow(u32),
 }
 
 impl Reply {
@@ -53,7 +58,13 @@ impl Reply {
     /// The length of the TCP segment in bytes.
     #[inline]
     pub fn tcp_len(&self) -> usize {
-        HEADER_LEN + self.options.len()
+        HEADER_LEN + self.options.len() + self.payload_len()
+    }
+
+    /// The length of the payload in octets.
+    #[inline]
+    pub fn payload_len(&self) -> usize {
+        usize::from(self.payload.is_some())
     }
 
     /// Writes the packet, every byte of it, with its checksums.
@@ -63,10 +74,16 @@ impl Reply {
     pub fn emit(&self, buffer: &mut [u8]) -> Option<()> {
         let (header, tcp) = buffer.split_at_mut_checked(self.addresses.header_len())?;
         let (fixed, options) = tcp.split_first_chunk_mut::<HEADER_LEN>()?;
+        let (options, payload) = options.split_at_mut_checked(self.options.len())?;
         self.options.put(options)?;
+        match (payload, self.payload) {
+            ([octet], Some(value)) => *octet = value,
+            ([], None) => {}
+            _ => return None,
+        }
 
         // CAST: at most 20 bytes of options, so at most 10 words of header.
-        let words = (self.tcp_len() / 4) as u8;
+        let words = ((HEADER_LEN + self.options.len()) / 4) as u8;
         let [s0, s1] = self.ports.source.to_be_bytes();
         let [d0, d1] = self.ports.destination.to_be_bytes();
         let [q0, q1, q2, q3] = self.seq.0.to_be_bytes();
@@ -94,6 +111,6 @@ impl Reply {
             0,
             0,
         ];
-        ip::put_header(header, &self.addresses, tcp)
+        ip::put_header(header, &self.addresses, self.label, tcp)
     }
 }

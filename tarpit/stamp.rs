@@ -2,10 +2,11 @@
 
 //! The timestamp as storage: what a TSval of ours carries until the peer echoes it (RFC 7323).
 //!
-//! A TSval is a millisecond clock whose low eight bits are not time: five hold the low bits of the
+//! A stamp is a millisecond clock whose low eight bits are not time: five hold the low bits of the
 //! octets received so far (`RCV.NXT - client ISN - 1`), three which window was offered and why. The
-//! peer's TSecr is the TSval of the last answer that it took in, so it says what the peer knew when
-//! it sent the segment, and since when, which the numbers alone do not.
+//! peer's TSecr is the stamp of the last answer that it took in, so it says what the peer knew when
+//! it sent the segment, and since when, which the numbers alone do not. On the wire each flow adds an
+//! offset of its own ([`super::isn::Flow::stamp_offset`]), which hides the clock and the bits.
 
 /// The step of the clock in milliseconds: 2 to the number of bits that are not time.
 pub const STEP_MS: u32 = 256;
@@ -16,18 +17,22 @@ const PERIOD: u32 = 32;
 /// The window that an answer offered, and to what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// One that is to be used at once: the first, or the last.
+    /// The first, of the SYN-ACK.
     Open = 0,
     /// None, to data, FIN or a keep-alive with an octet: the peer's timers start over.
     Closed = 1,
     /// None, to a probe: the peer's intervals double.
-    Probed = 5,
+    Probed = 2,
     /// One octet, to the first probe: its interval was the peer's retransmission timeout.
-    Steady = 6,
+    Steady = 3,
     /// One octet, to a later probe after a short interval.
-    Short = 2,
+    Short = 4,
     /// One octet, to a later probe after a long interval.
-    Long = 4,
+    Long = 5,
+    /// One octet, to any probe, to be taken at once.
+    Drip = 6,
+    /// One that is to be used at once, to a probe that may be the last.
+    Last = 7,
 }
 
 /// What an answer of ours told the peer, as its TSecr gives it back.
@@ -40,20 +45,20 @@ pub struct Told {
 }
 
 impl Told {
-    /// The TSval of an answer that tells this.
+    /// The stamp of an answer that tells this.
     ///
-    /// `clock_ms` is the flow's clock, `tsecr` the peer's echo, if it sent one: the value never lies
-    /// below it, so the peer's check against wrapped sequence numbers lets the answer pass
+    /// `now_ms` is the clock, `echo` the stamp that the peer echoes, if it sent one: the value never
+    /// lies below it, so the peer's check against wrapped sequence numbers lets the answer pass
     /// (RFC 7323, 5.2), and at most one step above the later of the two.
     #[inline]
-    pub const fn tsval(self, clock_ms: u32, tsecr: Option<u32>) -> u32 {
-        // CAST: the discriminant has three bits; the lowest one stays there, the others go on top.
-        let offer = self.offer as u32;
-        let low = ((offer & 6) << 5) | ((self.received % PERIOD) << 1) | (offer & 1);
-        let (floor, echo) = match tsecr {
-            Some(tsecr) if after(tsecr, clock_ms) => (tsecr, tsecr),
-            Some(tsecr) => (clock_ms, tsecr),
-            None => (clock_ms, clock_ms & !(STEP_MS - 1)),
+    pub const fn stamp(self, now_ms: u32, echo: Option<u32>) -> u32 {
+        // CAST: the discriminant has three bits. Of two answers in one step, the one that acknowledges
+        // more should be the later one.
+        let low = ((self.received % PERIOD) << 3) | self.offer as u32;
+        let (floor, echo) = match echo {
+            Some(echo) if after(echo, now_ms) => (echo, echo),
+            Some(echo) => (now_ms, echo),
+            None => (now_ms, now_ms & !(STEP_MS - 1)),
         };
         let value = (floor & !(STEP_MS - 1)) | low;
         if after(echo, value) {
@@ -63,40 +68,42 @@ impl Told {
         }
     }
 
-    /// Reads what `tsecr` says to a segment that starts `offset` octets into the stream.
+    /// Reads what `echo` says to a segment that starts `offset` octets into the stream.
     ///
     /// An honest segment starts no earlier than one octet before what its sender saw acknowledged
     /// (a Linux probe starts just there), so of the positions that carry these bits the last one up
     /// to `offset + 1` is meant. `None` when that lies before the stream: not an echo of ours.
     #[inline]
-    pub const fn from_tsecr(tsecr: u32, offset: i32) -> Option<Self> {
+    pub const fn from_echo(echo: u32, offset: i32) -> Option<Self> {
         // CAST: the two's complement is right for the arithmetic modulo PERIOD, a power of two.
         let top = offset.wrapping_add(1) as u32;
-        let received = top.wrapping_sub(top.wrapping_sub(tsecr >> 1) % PERIOD);
+        let received = top.wrapping_sub(top.wrapping_sub(echo >> 3) % PERIOD);
         if (received as i32) < 0 {
             return None;
         }
-        let offer = match (tsecr >> 6 & 3, tsecr & 1) {
-            (0, 0) => Offer::Open,
-            (0, _) => Offer::Closed,
-            (1, 0) => Offer::Short,
-            (2, 0) => Offer::Long,
-            (3, 0) => Offer::Steady,
-            (_, _) => Offer::Probed,
+        let offer = match echo & 7 {
+            0 => Offer::Open,
+            1 => Offer::Closed,
+            2 => Offer::Probed,
+            3 => Offer::Steady,
+            4 => Offer::Short,
+            5 => Offer::Long,
+            6 => Offer::Drip,
+            _ => Offer::Last,
         };
         Some(Self { received, offer })
     }
 }
 
-/// How long ago the answer was given that `tsecr` echoes, in milliseconds, give or take [`STEP_MS`].
+/// How long ago the answer was given whose stamp is `echo`, in milliseconds, give or take [`STEP_MS`].
 #[inline]
-pub const fn age_ms(clock_ms: u32, tsecr: u32) -> u32 {
-    let given_at = tsecr & !(STEP_MS - 1);
+pub const fn age_ms(now_ms: u32, echo: u32) -> u32 {
+    let given_at = echo & !(STEP_MS - 1);
     // The stamp of an answer may be a step ahead of the clock, which is no age yet.
-    if after(given_at, clock_ms) {
+    if after(given_at, now_ms) {
         0
     } else {
-        clock_ms.wrapping_sub(given_at)
+        now_ms.wrapping_sub(given_at)
     }
 }
 
@@ -117,13 +124,16 @@ mod tests {
         received: 24,
         offer: Offer::Closed,
     };
-    const OFFERS: [Offer; 6] = [
+
+    const OFFERS: [Offer; 8] = [
         Offer::Open,
         Offer::Closed,
         Offer::Probed,
         Offer::Steady,
         Offer::Short,
         Offer::Long,
+        Offer::Drip,
+        Offer::Last,
     ];
 
     #[test]
@@ -133,38 +143,38 @@ mod tests {
                 received: at.unsigned_abs(),
                 offer,
             };
-            let tsval = told.tsval(0x1234_5678, None);
+            let stamp = told.stamp(0x1234_5678, None);
             // A probe, a bare ACK or a retransmission, and data in flight.
             for offset in [at - 1, at, at + 24, at + 30] {
-                assert_eq!(Told::from_tsecr(tsval, offset), Some(told));
+                assert_eq!(Told::from_echo(stamp, offset), Some(told));
             }
         }
     }
 
     #[test]
     fn an_echo_from_before_the_stream_is_not_ours() {
-        assert_eq!(Told::from_tsecr(CLOSED.tsval(0, None), 0), None);
+        assert_eq!(Told::from_echo(CLOSED.stamp(0, None), 0), None);
     }
 
     #[test]
     fn the_clock_advances_in_steps_and_wraps() {
-        assert_eq!(OPEN.tsval(1000, None), 768);
-        assert_eq!(CLOSED.tsval(1000, None), 768 | (24 << 1) | 1);
-        assert_eq!(OPEN.tsval(u32::MAX, None), u32::MAX - 255);
+        assert_eq!(OPEN.stamp(1000, None), 768);
+        assert_eq!(CLOSED.stamp(1000, None), 768 | (24 << 3) | 1);
+        assert_eq!(OPEN.stamp(u32::MAX, None), u32::MAX - 255);
         // The clock has wrapped, the echo not yet.
-        assert_eq!(OPEN.tsval(5, Some(u32::MAX - 255)), 0);
+        assert_eq!(OPEN.stamp(5, Some(u32::MAX - 255)), 0);
     }
 
     #[test]
     fn never_below_the_echo_and_at_most_a_step_above() {
         for clock in [0u32, 1, 127, 128, 1 << 31, u32::MAX - 3] {
             for distance in -400i32..400 {
-                let tsecr = clock.wrapping_add_signed(distance);
+                let echo = clock.wrapping_add_signed(distance);
                 for told in [OPEN, CLOSED] {
-                    let tsval = told.tsval(clock, Some(tsecr));
-                    let later = if distance > 0 { tsecr } else { clock };
-                    assert!(!after(tsecr, tsval));
-                    assert!(!after(tsval, later.wrapping_add(STEP_MS)));
+                    let stamp = told.stamp(clock, Some(echo));
+                    let later = if distance > 0 { echo } else { clock };
+                    assert!(!after(echo, stamp));
+                    assert!(!after(stamp, later.wrapping_add(STEP_MS)));
                 }
             }
         }

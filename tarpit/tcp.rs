@@ -26,7 +26,7 @@ pub struct Segment {
     pub payload_len: usize,
 }
 
-/// The control bits that decide; PSH and URG are the application's, ECE and CWR the network's.
+/// The control bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(pub u8);
 
@@ -41,6 +41,14 @@ impl Flags {
     pub const ACK: Self = Self(0x10);
     /// SYN and ACK.
     pub const SYN_ACK: Self = Self(0x12);
+    /// PSH and ACK.
+    pub const PSH_ACK: Self = Self(0x18);
+    /// ACK, with word of congestion.
+    pub const ECE_ACK: Self = Self(0x50);
+    /// What a SYN says that asks for ECN, besides SYN: ECE and CWR (RFC 3168, 6.1.1).
+    pub const ECN_SETUP: Self = Self(0xc0);
+    /// The SYN-ACK that agrees to it.
+    pub const ECN_SYN_ACK: Self = Self(0x52);
 
     /// Whether any of the bits of `other` is set.
     #[inline]
