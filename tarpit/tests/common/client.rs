@@ -10,10 +10,9 @@
 
 use std::net::IpAddr;
 
-use super::{client_packet, Heard};
+use tarpit::tarpit::Policy;
 
-/// The window of every SYN-ACK (`decide::FIRST_WINDOW`), written down a second time on purpose.
-pub const FIRST_WINDOW: u32 = 24;
+use super::{client_packet, Heard, BANNER, DRIP, PLAIN};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -36,6 +35,36 @@ pub struct Setup {
     pub timestamps: bool,
     /// Where its timestamp clock starts.
     pub clock_offset: u32,
+    /// The tarpit's rule: what windows it may offer, and whether it may send octets.
+    pub policy: Policy,
+}
+
+impl Setup {
+    /// The window of the SYN-ACK, in octets.
+    fn first_window(&self) -> u32 {
+        match (self.timestamps, self.policy) {
+            (true, PLAIN | DRIP) => 24,
+            // 48 segments on a link of 1,360 octets, less 12 for timestamps in each.
+            (true, _) => 48 * 1348,
+            (false, _) => 48 * 1360,
+        }
+    }
+
+    /// The windows that may be offered later: none, a unit, a last chance.
+    fn later_windows(&self) -> [u16; 3] {
+        match self.policy {
+            PLAIN | DRIP => [0, 1, 36],
+            _ => [0, 1, 11],
+        }
+    }
+
+    /// The shift count of windows after the SYN-ACK's.
+    fn window_scale(&self) -> u8 {
+        match self.policy {
+            PLAIN | DRIP => 0,
+            _ => 7,
+        }
+    }
 }
 
 /// A client and its connection.
@@ -50,8 +79,10 @@ pub struct Client {
     edge: u32,
     /// The rightmost edge that there ever was, in octets of the stream.
     offered: u32,
-    /// RCV.NXT, once the SYN-ACK is here.
+    /// IRS + 1, once the SYN-ACK is here.
     peer: Option<u32>,
+    /// How many octets it has read.
+    read: u32,
     /// TS.Recent, when both sides do timestamps.
     recent: Option<u32>,
     /// The sequence number of the FIN, once it was sent.
@@ -65,14 +96,13 @@ pub enum Taken {
     Connected(Vec<u8>),
     /// A valid acknowledgment.
     Acknowledged,
+    /// The same with the next octet of the banner. An ACK is owed.
+    Read(Vec<u8>),
     /// An acknowledgment of less than is known already: ignored.
     Old,
-    /// Not acceptable: a timestamp below TS.Recent, or another SYN-ACK. An ACK is owed.
+    /// Not acceptable: a timestamp below TS.Recent, a sequence number from before an octet that was
+    /// read, or another SYN-ACK. An ACK is owed.
     Rejected(Vec<u8>),
-    /// An acknowledgment of what was never sent. An ACK is owed (RFC 9293, 3.10.7.4).
-    Unsent(Vec<u8>),
-    /// An acknowledgment of the FIN: the client is free, and the tarpit has lost it.
-    Freed,
 }
 
 impl Client {
@@ -84,8 +114,9 @@ impl Client {
             una: setup.iss,
             next,
             edge: next,
-            offered: FIRST_WINDOW,
+            offered: 0,
             peer: None,
+            read: 0,
             recent: None,
             fin: None,
         }
@@ -116,14 +147,14 @@ impl Client {
         self.una
     }
 
-    /// How many octets are on their way that a tarpit could still acknowledge: neither the FIN nor
-    /// what no window was ever open for.
+    /// How many octets are on their way, without the FIN.
     pub fn in_flight(&self) -> u32 {
-        let end = self.fin.unwrap_or(self.next);
-        let first = self.setup.iss.wrapping_add(1);
-        since(end, first)
-            .min(self.offered)
-            .saturating_sub(self.acknowledged())
+        since(self.fin.unwrap_or(self.next), self.una)
+    }
+
+    /// How many octets of ours it has read.
+    pub fn read(&self) -> u32 {
+        self.read
     }
 
     /// The SYN, first or again.
@@ -141,17 +172,19 @@ impl Client {
         self.segment(self.setup.iss, 0, SYN, options, 0)
     }
 
-    /// As much of `count` new octets as the window takes, unless that is none.
+    /// As much of `count` new octets as the window takes, unless that is none; with PSH if it takes them
+    /// all.
     pub fn write(&mut self, count: u32, now_ms: u32) -> Option<Vec<u8>> {
         let room = self.edge.wrapping_sub(self.next);
         let room = if room > u32::MAX / 2 { 0 } else { room };
+        let push = if count <= room { PSH } else { 0 };
         let count = count.min(room);
         if count == 0 || self.fin.is_some() || !self.connected() {
             return None;
         }
         let seq = self.next;
         self.next = seq.wrapping_add(count);
-        Some(self.data(seq, count, PSH, now_ms))
+        Some(self.data(seq, count, push, now_ms))
     }
 
     /// The first `count` octets that are not acknowledged, again, with the FIN when it comes next.
@@ -203,6 +236,8 @@ impl Client {
         }
         if self.next == self.una {
             self.next = self.una.wrapping_add(1);
+            // Beyond any window, as probes are.
+            self.offered = self.offered.max(self.sent());
         }
         Some(self.data(self.una, 1, 0, now_ms))
     }
@@ -216,8 +251,8 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When no correct receiver would have sent it. An acknowledgment of what was never sent, or of
-    /// the FIN, is for the caller to judge.
+    /// When no correct receiver would have sent it: it acknowledges the FIN or what was never sent, or
+    /// its octet is not the one that belongs there.
     pub fn receive(&mut self, packet: &[u8], now_ms: u32) -> Taken {
         let heard = Heard::read(packet);
         let tcp = &heard.tcp;
@@ -227,16 +262,17 @@ impl Client {
         assert!(!tcp.rst && tcp.ack, "{tcp:?}");
         let seq = tcp.sequence_number;
         let ack = tcp.acknowledgment_number;
-        let window = u32::from(tcp.window_size);
         let first = self.setup.iss.wrapping_add(1);
         let stamp = heard.timestamps.map(|(value, _)| value);
 
         let Some(peer) = self.peer else {
-            // RFC 9293, 3.10.7.3.
+            // RFC 9293, 3.10.7.3. The window of a SYN-ACK is never scaled (RFC 7323, 2.2).
             assert!(tcp.syn, "{tcp:?}");
-            assert_eq!((ack, window), (first, FIRST_WINDOW));
+            let window = u32::from(tcp.window_size);
+            assert_eq!((ack, window), (first, self.setup.first_window()));
             self.una = ack;
             self.edge = ack.wrapping_add(window);
+            self.offered = window;
             self.peer = Some(seq.wrapping_add(1));
             self.recent = stamp;
             assert_eq!(stamp.is_some(), self.setup.timestamps);
@@ -244,36 +280,52 @@ impl Client {
         };
         if tcp.syn {
             // The answer to a SYN that was sent twice.
-            assert_eq!((ack, window), (first, FIRST_WINDOW));
+            let window = u32::from(tcp.window_size);
+            assert_eq!((ack, window), (first, self.setup.first_window()));
             assert_eq!(seq, peer.wrapping_sub(1));
             return Taken::Rejected(self.data(self.next, 0, 0, now_ms));
         }
 
         // RFC 7323, 5.3: R1.
         assert_eq!(stamp.is_some(), self.recent.is_some());
-        assert_eq!(seq, peer);
-        assert!([0, 1, 24, 36].contains(&window), "{tcp:?}");
+        // Whatever becomes of it, its octet is the one that belongs there, and none is left out.
+        let place = since(seq, peer);
+        assert!(place <= self.read, "octet {place} after {}", self.read);
+        if let Some(octet) = heard.payload {
+            assert!(self.setup.policy == DRIP && self.recent.is_some());
+            assert_eq!(
+                octet,
+                BANNER[usize::try_from(place).unwrap() % BANNER.len()]
+            );
+        }
+        let windows = self.setup.later_windows();
+        assert!(windows.contains(&tcp.window_size), "{tcp:?}");
+        let window = u32::from(tcp.window_size) << self.setup.window_scale();
         if let (Some(stamp), Some(recent)) = (stamp, self.recent) {
             if stamp.wrapping_sub(recent) > u32::MAX / 2 {
                 return Taken::Rejected(self.data(self.next, 0, 0, now_ms));
             }
         }
-        // No more than there was a window for, nor anything before the stream.
+        // No more than was sent and than there was a window for, nor the FIN, nor what was before the
+        // stream.
         let received = since(ack, first);
-        assert!(received <= self.offered, "{received} octets of {tcp:?}");
+        let sent = since(self.fin.unwrap_or(self.next), first);
+        assert!(received <= sent, "{received} octets of {sent}: {tcp:?}");
+        assert!(received <= self.offered, "{received} octets: {tcp:?}");
+        if place + u32::from(heard.payload.is_some()) < self.read {
+            return Taken::Rejected(self.data(self.next, 0, 0, now_ms));
+        }
         if received < self.acknowledged() {
             return Taken::Old;
-        }
-        if received > self.sent() {
-            return Taken::Unsent(self.data(self.next, 0, 0, now_ms));
-        }
-        if self.fin.is_some_and(|fin| received > since(fin, first)) {
-            return Taken::Freed;
         }
         self.una = ack;
         self.edge = ack.wrapping_add(window);
         self.offered = self.offered.max(received + window);
         self.recent = stamp;
+        if heard.payload.is_some() {
+            self.read = place + 1;
+            return Taken::Read(self.data(self.next, 0, 0, now_ms));
+        }
         Taken::Acknowledged
     }
 
@@ -289,7 +341,7 @@ impl Client {
             options.extend(self.clock(now_ms).to_be_bytes());
             options.extend(recent.to_be_bytes());
         }
-        let ack = self.peer.unwrap_or_default();
+        let ack = self.peer.unwrap_or_default().wrapping_add(self.read);
         let count = usize::try_from(count).unwrap();
         self.segment(seq, ack, flags | ACK, options, count)
     }

@@ -6,22 +6,28 @@
 //! After net/ipv4/tcp_timer.c, tcp_output.c and tcp_input.c of Linux 7.3: only what decides how long
 //! such a client stays and how often it sends. Times are in microseconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use super::{ask, client_packet, family, Heard, KEY};
+use tarpit::tarpit::Policy;
+
+use super::{ask, client_packet, family, Heard, KEY, LINUX, MSS};
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1000 * MS;
 /// TCP_RTO_MIN, TCP_RTO_MAX.
 const RTO_MIN: u64 = 200 * MS;
 const RTO_MAX: u64 = 120 * SECOND;
-/// What a segment carries at most once the first window, 24 octets, has been seen.
-const SEGMENT: u32 = 36;
+/// How many segments are sent into the first window at most (TCP_INIT_CWND).
+const FIRST_FLIGHT: usize = 10;
 
 /// What the client does, and over what path.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
+    /// The tarpit's rule; the client does not read, so it is none that drips.
+    pub policy: Policy,
+    /// Whether it has timestamps.
+    pub timestamps: bool,
     /// How many octets it has written at once.
     pub wrote: u32,
     /// Whether it then closes its socket.
@@ -45,6 +51,8 @@ pub struct Outcome {
     pub packets: u64,
     /// How many octets were taken from it.
     pub taken: u32,
+    /// What the answers say of how long it was held, all together, in seconds.
+    pub trapped_s: u64,
     /// Whether it was still there at the end.
     pub held: bool,
 }
@@ -66,7 +74,18 @@ enum Event {
 enum Timer {
     Off,
     Retransmit(u64),
+    Tail(u64),
     Probe(u64),
+}
+
+/// A segment in flight.
+#[derive(Clone, Copy)]
+struct Sent {
+    from: u32,
+    to: u32,
+    push: bool,
+    at: u64,
+    again: bool,
 }
 
 struct Client {
@@ -81,9 +100,14 @@ struct Client {
     edge: u32,
     peer: u32,
     recent: Option<u32>,
-    // The segment in flight: when it was sent, and whether it was sent again.
-    sent_at: u64,
+    // What a segment carries at most.
+    segment: u32,
+    // Whether the FIN has a segment of its own: the data were out before it came.
+    fin_alone: bool,
+    in_flight: VecDeque<Sent>,
+    // tp->retrans_stamp, tp->rcv_tstamp.
     again_since: Option<u64>,
+    heard_at: u64,
     retransmits: u32,
     backoff: u32,
     probes_out: u32,
@@ -93,7 +117,10 @@ struct Client {
     mdev_max: i64,
     rttvar: i64,
     timer: Timer,
+    // When the timer should have gone off.
+    expires: u64,
     gone: bool,
+    trapped_ms: u64,
 }
 
 const ISS: u32 = 0xffff_fff0;
@@ -113,8 +140,11 @@ pub fn play(case: Case, limit_s: u64) -> Outcome {
         edge: 0,
         peer: 0,
         recent: None,
-        sent_at: 0,
+        segment: 0,
+        fin_alone: false,
+        in_flight: VecDeque::new(),
         again_since: None,
+        heard_at: 0,
         retransmits: 0,
         backoff: 0,
         probes_out: 0,
@@ -124,7 +154,9 @@ pub fn play(case: Case, limit_s: u64) -> Outcome {
         mdev_max: 0,
         rttvar: 0,
         timer: Timer::Off,
+        expires: 0,
         gone: false,
+        trapped_ms: 0,
     };
     // The phases of the two clocks.
     client.now = client.draw() % (1000 * SECOND);
@@ -137,6 +169,7 @@ pub fn play(case: Case, limit_s: u64) -> Outcome {
         held_s: (client.now - begin) / SECOND,
         packets: client.sent,
         taken: client.una,
+        trapped_s: client.trapped_ms / 1000,
         held: !client.gone,
     }
 }
@@ -162,13 +195,15 @@ impl Client {
         let (local, remote): (IpAddr, IpAddr) =
             (LOCAL.0.parse().unwrap(), REMOTE.0.parse().unwrap());
         let mut options = if flags & 2 != 0 {
-            vec![2, 4, 5, 0xb4, 4, 2]
+            vec![2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7, 1, 1]
         } else {
-            vec![1, 1]
+            vec![]
         };
-        options.extend([8, 10]);
-        options.extend(self.now_ms().wrapping_add(0x1234_5678).to_be_bytes());
-        options.extend(self.recent.unwrap_or(0).to_be_bytes());
+        if self.case.timestamps {
+            options.extend([1, 1, 8, 10]);
+            options.extend(self.now_ms().wrapping_add(0x1234_5678).to_be_bytes());
+            options.extend(self.recent.unwrap_or(0).to_be_bytes());
+        }
         let (local, remote) = ((local, LOCAL.1), (remote, REMOTE.1));
         let payload = usize::try_from(payload).unwrap();
         client_packet(local, remote, (seq, ack), flags, options, payload)
@@ -182,12 +217,15 @@ impl Client {
         }
     }
 
-    fn transmit(&mut self, from: u32, to: u32) {
-        let fin = u8::from(to > self.case.wrote);
+    fn transmit(&mut self, sent: Sent) {
+        // What was taken of it is left out (tcp_trim_head).
+        let from = sent.from.max(self.una);
+        let fin = u8::from(sent.to > self.case.wrote);
         let seq = ISS.wrapping_add(1).wrapping_add(from);
         let peer = self.peer;
-        let octets = to.min(self.case.wrote).saturating_sub(from);
-        let segment = self.segment(seq, peer, 0x10 | fin, octets);
+        let octets = sent.to.min(self.case.wrote).saturating_sub(from);
+        let push = u8::from(sent.push) << 3;
+        let segment = self.segment(seq, peer, 0x10 | push | fin, octets);
         self.sent += 1;
         self.put(Event::ToTarpit(segment));
     }
@@ -197,17 +235,37 @@ impl Client {
         let syn = self.segment(ISS, 0, 0x02, 0);
         let heard = Heard::read(&self.ask(&syn).expect("a SYN is answered"));
         self.now += self.case.rtt_ms * MS + 20;
+        self.heard_at = self.now;
         self.peer = heard.tcp.sequence_number.wrapping_add(1);
         self.recent = heard.timestamps.map(|(value, _)| value);
         self.edge = u32::from(heard.tcp.window_size);
+        // tcp_bound_to_half_wnd
+        let header = if self.case.timestamps { 32 } else { 20 };
+        let most = u32::from(MSS) + 20 - header;
+        self.segment = match self.edge {
+            window @ 0..=536 => most.min(window.max(68 - header)),
+            window => most.min(window / 2),
+        };
         self.measure((self.case.rtt_ms * MS + 20) as i64);
+        // It writes; what closing adds to data that are out is a segment of its own.
+        let (closes, case) = (self.case.closes, self.case);
+        self.case.closes = false;
+        self.push();
+        // Without a way between the two, the answer is there before it closes.
+        while case.rtt_ms == 0 && !self.path.is_empty() {
+            self.step();
+        }
+        self.case = case;
+        self.fin_alone = closes && self.next == self.case.wrote;
         self.push();
     }
 
     /// What the tarpit answers to it at this moment.
-    fn ask(&self, segment: &[u8]) -> Option<Vec<u8>> {
+    fn ask(&mut self, segment: &[u8]) -> Option<Vec<u8>> {
         let family = family(LOCAL.0.parse().unwrap());
-        let answer = ask(family, segment, segment.len(), &KEY, self.now_ms()).ok()?;
+        let policy = self.case.policy;
+        let answer = ask(policy, family, segment, segment.len(), &KEY, self.now_ms()).ok()?;
+        self.trapped_ms += u64::from(answer.trapped_ms);
         Some(answer.packet)
     }
 
@@ -215,7 +273,7 @@ impl Client {
         let arrival = self.path.keys().next().copied();
         let due = match self.timer {
             Timer::Off => u64::MAX,
-            Timer::Retransmit(at) | Timer::Probe(at) => at,
+            Timer::Retransmit(at) | Timer::Tail(at) | Timer::Probe(at) => at,
         };
         match arrival {
             Some(key) if key.0 <= due => {
@@ -237,6 +295,7 @@ impl Client {
                 self.now = self.now.max(due);
                 match std::mem::replace(&mut self.timer, Timer::Off) {
                     Timer::Retransmit(_) => self.retransmit_timer(),
+                    Timer::Tail(_) => self.tail_timer(),
                     Timer::Probe(_) => self.probe_timer(),
                     Timer::Off => {}
                 }
@@ -246,7 +305,8 @@ impl Client {
 
     /// When a timer with this delay goes off: never early, and the later the longer it is
     /// (calc_wheel_index, kernel/time/timer.c).
-    fn due(&self, delay: u64) -> u64 {
+    fn due(&mut self, delay: u64) -> u64 {
+        self.expires = self.now + delay;
         let tick = SECOND / self.case.hz;
         let delta = delay.div_ceil(tick);
         let level = (1..8).take_while(|n| delta >= 63 << (3 * (n - 1))).count();
@@ -307,9 +367,9 @@ impl Client {
             return;
         }
         if self.next < self.edge {
-            // What the window has room for.
-            let to = self.edge.min(self.end()).min(self.next + SEGMENT);
-            self.send_new(to);
+            // What the window has room for, with PSH (tcp_write_wakeup).
+            let to = self.edge.min(self.end()).min(self.next + self.segment);
+            self.send_new(to, true);
             self.probes_out = 0;
             self.backoff = 0;
             return;
@@ -324,41 +384,64 @@ impl Client {
         self.timer = Timer::Probe(self.due(self.probe_when()));
     }
 
-    fn send_new(&mut self, to: u32) {
-        let from = self.next;
-        self.transmit(from, to);
+    fn send_new(&mut self, to: u32, push: bool) {
+        let sent = Sent {
+            from: self.next,
+            to,
+            push: push || self.next < self.case.wrote && to >= self.case.wrote,
+            at: self.now,
+            again: false,
+        };
+        self.transmit(sent);
+        self.in_flight.push_back(sent);
         self.next = to;
-        self.sent_at = self.now;
-        self.again_since = None;
-        self.retransmits = 0;
-        self.timer = Timer::Retransmit(self.due(self.rto));
+        if self.in_flight.len() == 1 {
+            self.retransmits = 0;
+            self.again_since = None;
+            self.timer = Timer::Retransmit(self.due(self.rto));
+        }
+    }
+
+    /// tcp_send_loss_probe: the last segment once more, before any timeout is counted.
+    fn tail_timer(&mut self) {
+        if let Some(last) = self.in_flight.back_mut() {
+            last.again = true;
+            let last = *last;
+            self.transmit(last);
+            self.timer = Timer::Retransmit(self.due(self.rto));
+        }
     }
 
     /// tcp_retransmit_timer, tcp_write_timeout, retransmits_timed_out.
     fn retransmit_timer(&mut self) {
-        let expired = |after: u64, client: &Self| {
-            client.retransmits > 0
-                && client
-                    .again_since
-                    .is_some_and(|since| client.now - since >= after)
-        };
-        let closed_window = self.edge <= self.una;
+        let since = self.again_since.unwrap_or(self.in_flight[0].at);
+        let expired =
+            |after: u64, client: &Self| client.retransmits > 0 && client.now - since >= after;
         if self.case.closes {
             let alive = self.rto < RTO_MAX;
-            // (2 << 8) - 1 times TCP_RTO_MIN.
-            if !alive || expired(511 * RTO_MIN, self) {
+            // (2 << 8) - 1 times TCP_RTO_MIN, or (2 << 0) - 1.
+            let most = if alive { 511 } else { 1 };
+            if expired(most * RTO_MIN, self) {
                 self.gone = true;
                 return;
             }
-        } else if !closed_window && expired(924_600 * MS, self) {
+            self.retransmits += 1;
+        } else if self.edge <= self.una {
+            // tcp_rtx_probe0_timed_out
+            let silent = self.expires.saturating_sub(self.heard_at);
+            if silent > 2 * RTO_MAX && self.now - since > 2 * RTO_MAX {
+                self.gone = true;
+                return;
+            }
+        } else if expired(924_600 * MS, self) {
             self.gone = true;
             return;
+        } else {
+            self.retransmits += 1;
         }
-        let (from, to) = (self.una, self.next);
-        self.transmit(from, to);
+        self.in_flight[0].again = true;
+        self.transmit(self.in_flight[0]);
         self.again_since.get_or_insert(self.now);
-        self.retransmits += 1;
-        self.backoff += 1;
         self.rto = (self.rto * 2).min(RTO_MAX);
         self.timer = Timer::Retransmit(self.due(self.rto));
     }
@@ -366,12 +449,12 @@ impl Client {
     /// tcp_ack, tcp_ack_probe, tcp_data_snd_check, tcp_check_probe_timer.
     fn receive(&mut self, packet: &[u8]) {
         let heard = Heard::read(packet);
-        let (value, echo) = heard.timestamps.expect("timestamps were agreed on");
-        if self
-            .recent
-            .is_some_and(|recent| value.wrapping_sub(recent) > u32::MAX / 2)
-        {
-            return;
+        assert_eq!(heard.timestamps.is_some(), self.case.timestamps);
+        let value = heard.timestamps.map(|(value, _)| value);
+        if let (Some(value), Some(recent)) = (value, self.recent) {
+            if value.wrapping_sub(recent) > u32::MAX / 2 {
+                return;
+            }
         }
         let first = ISS.wrapping_add(1);
         let ack = heard.tcp.acknowledgment_number.wrapping_sub(first);
@@ -380,27 +463,37 @@ impl Client {
         }
         assert!(ack <= self.next, "{ack} was never sent");
         assert!(ack <= self.case.wrote, "the FIN was acknowledged");
-        self.recent = Some(value);
+        self.recent = value;
         self.probes_out = 0;
-        self.edge = ack + u32::from(heard.tcp.window_size);
-        let in_flight = self.next > self.una;
+        self.heard_at = self.now;
+        let scale = match self.case.policy {
+            LINUX => 7,
+            _ => 0,
+        };
+        self.edge = ack + (u32::from(heard.tcp.window_size) << scale);
+        let waiting = !self.in_flight.is_empty();
         if ack > self.una {
-            let rtt = if self.again_since.is_none() {
-                self.now - self.sent_at
-            } else {
-                let clock = self.now_ms().wrapping_add(0x1234_5678);
-                u64::from(clock.wrapping_sub(echo)) * MS
-            };
             self.una = ack;
             self.retransmits = 0;
-            self.again_since = None;
-            self.measure(rtt.max(1) as i64);
-            if self.next > self.una {
+            // Of a segment that is acknowledged in part, nothing else changes (tcp_clean_rtx_queue).
+            let mut last = None;
+            while self.in_flight.front().is_some_and(|sent| sent.to <= ack) {
+                last = self.in_flight.pop_front();
+            }
+            let Some(last) = last else { return };
+            if !last.again {
+                self.measure(((self.now - last.at) as i64).max(1));
+            } else if let Some((_, echo)) = heard.timestamps {
+                let clock = self.now_ms().wrapping_add(0x1234_5678);
+                self.measure((i64::from(clock.wrapping_sub(echo)) * MS as i64).max(1));
+            }
+            if !self.in_flight.is_empty() {
                 self.timer = Timer::Retransmit(self.due(self.rto));
                 return;
             }
+            self.again_since = None;
             self.timer = Timer::Off;
-        } else if in_flight {
+        } else if waiting {
             return;
         } else if self.end() > self.next {
             // tcp_ack_probe: only a window for the whole of what is next in line counts.
@@ -416,16 +509,25 @@ impl Client {
 
     /// Sends what the window has room for by the segment, or sees to it that the window is probed.
     fn push(&mut self) {
-        if self.next == self.end() || self.next > self.una {
-            return;
+        while self.next < self.end() && self.in_flight.len() < FIRST_FLIGHT {
+            let end = match self.fin_alone && self.next < self.case.wrote {
+                true => self.case.wrote,
+                false => self.end(),
+            };
+            let wants = (end - self.next).min(self.segment);
+            if self.edge.saturating_sub(self.next) < wants {
+                break;
+            }
+            self.send_new(self.next + wants, false);
+            // tcp_schedule_loss_probe
+            let few = match self.in_flight.len() {
+                1 => RTO_MIN,
+                _ => 2 * SECOND / self.case.hz,
+            };
+            let after = ((self.srtt >> 2) as u64 + few).min(self.rto);
+            self.timer = Timer::Tail(self.due(after));
         }
-        let wants = (self.end() - self.next).min(SEGMENT);
-        let room = self.edge.saturating_sub(self.next);
-        // The first data go out 200 ms late where the window is smaller; the difference is none here.
-        if room >= wants || self.next == 0 && room > 0 {
-            let to = self.next + wants.min(room);
-            self.send_new(to);
-        } else if self.timer == Timer::Off {
+        if self.next < self.end() && self.in_flight.is_empty() && self.timer == Timer::Off {
             self.timer = Timer::Probe(self.due(self.rto.max(RTO_MIN)));
         }
     }

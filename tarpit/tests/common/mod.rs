@@ -16,6 +16,7 @@ pub mod linux;
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
+use tarpit::tarpit::decide::Profile;
 use tarpit::tarpit::{respond, Env, Family, Key, Limit, Packet, Policy, Silence};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
@@ -24,18 +25,37 @@ pub const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
 /// The MSS that the link gives; no fixture offers the same, so a copied one shows.
 pub const MSS: u16 = 1360;
 
-/// An answer of the core: the packet, and the budget that it draws from.
+/// A plain `-j TARPIT`.
+pub const PLAIN: Policy = policy(Profile::Hold, false);
+/// With `--profile linux`.
+pub const LINUX: Policy = policy(Profile::Linux, false);
+/// With `--drip`.
+pub const DRIP: Policy = policy(Profile::Hold, true);
+/// Every rule that there is.
+pub const POLICIES: [Policy; 3] = [PLAIN, LINUX, DRIP];
+
+const fn policy(profile: Profile, drip: bool) -> Policy {
+    Policy::Tarpit { profile, drip }
+}
+
+/// The banner of which drip sends an octet now and then, over and over.
+pub const BANNER: &[u8; 18] = b"220-Please wait.\r\n";
+
+/// An answer of the core: the packet, and what is not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The packet, from the IP header on.
     pub packet: Vec<u8>,
-    /// The budget.
+    /// The budget that it draws from.
     pub limit: Limit,
+    /// How long the peer was held since the answer before.
+    pub trapped_ms: u32,
 }
 
 /// Shows the core a packet of `len` bytes of which `headers` can be read, and lets it write its
 /// answer into a buffer full of 0xa5.
 pub fn ask(
+    policy: Policy,
     family: Family,
     headers: &[u8],
     len: usize,
@@ -48,12 +68,13 @@ pub fn ask(
         mss: MSS,
     };
     let packet = Packet::parse(family, headers, len)?;
-    let reply = respond(&packet, &Policy::Tarpit, &env)?;
+    let reply = respond(&packet, &policy, &env)?;
     let mut buffer = vec![0xa5; reply.packet_len()];
     assert_eq!(reply.emit(&mut buffer), Some(()), "{reply:?}");
     Ok(Answer {
         packet: buffer,
         limit: reply.limit,
+        trapped_ms: reply.trapped_ms,
     })
 }
 
@@ -72,7 +93,7 @@ pub struct Look {
     pub hop_limit: u8,
 }
 
-/// How every answer looks.
+/// How every answer looks, but for its label or identification.
 pub const OURS: Look = Look {
     class: 0,
     label: 0,
@@ -81,9 +102,9 @@ pub const OURS: Look = Look {
     hop_limit: 64,
 };
 
-/// How the peers' packets look: whatever of this shows in an answer has leaked.
+/// How the peers' packets look: whatever of this shows in an answer has leaked. Not ECT, as a SYN is.
 pub const THEIRS: Look = Look {
-    class: 0xbb,
+    class: 0xb8,
     label: 0xabcde,
     id: 0xbeef,
     fragment: 0,
@@ -239,6 +260,10 @@ pub struct Heard {
     pub tcp: TcpHeader,
     /// The timestamps, TSval first.
     pub timestamps: Option<(u32, u32)>,
+    /// The octet that it carries.
+    pub payload: Option<u8>,
+    /// The identification of IPv4, the flow label of IPv6.
+    pub label: u32,
 }
 
 impl Heard {
@@ -247,36 +272,46 @@ impl Heard {
     /// # Panics
     ///
     /// When it is not one IP packet with one TCP header, right lengths and checksums, nothing of
-    /// the peer's look, options that can be read to the end, and no payload.
+    /// the peer's look, options that can be read to the end, and no payload but one octet with PSH.
     pub fn read(packet: &[u8]) -> Self {
-        let (source, destination, tcp, payload, sum) = match packet[0] >> 4 {
+        let (source, destination, tcp, payload, sum, label) = match packet[0] >> 4 {
             4 => {
                 let (ip, rest) = Ipv4Header::from_slice(packet).unwrap();
                 assert_eq!(usize::from(ip.total_len), packet.len());
                 assert_eq!(ip.header_checksum, ip.calc_header_checksum());
                 assert_eq!(ip.header_len(), 20);
                 assert_eq!(ip.protocol, IpNumber::TCP);
-                assert_eq!(
-                    (ip.dscp.value(), ip.ecn.value(), ip.identification),
-                    (0, 0, 0)
-                );
+                assert_eq!((ip.dscp.value(), ip.ecn.value()), (0, 0));
                 assert_eq!(
                     (ip.dont_fragment, ip.more_fragments, ip.time_to_live),
                     (true, false, 64)
                 );
                 let (tcp, payload) = TcpHeader::from_slice(rest).unwrap();
                 let sum = tcp.calc_checksum_ipv4(&ip, payload).unwrap();
-                (ip.source.into(), ip.destination.into(), tcp, payload, sum)
+                (
+                    ip.source.into(),
+                    ip.destination.into(),
+                    tcp,
+                    payload,
+                    sum,
+                    ip.identification.into(),
+                )
             }
             6 => {
                 let (ip, rest) = Ipv6Header::from_slice(packet).unwrap();
                 assert_eq!(usize::from(ip.payload_length) + 40, packet.len());
                 assert_eq!(ip.next_header, IpNumber::TCP);
-                assert_eq!((ip.traffic_class, ip.flow_label.value()), (0, 0));
-                assert_eq!(ip.hop_limit, 64);
+                assert_eq!((ip.traffic_class, ip.hop_limit), (0, 64));
                 let (tcp, payload) = TcpHeader::from_slice(rest).unwrap();
                 let sum = tcp.calc_checksum_ipv6(&ip, payload).unwrap();
-                (ip.source.into(), ip.destination.into(), tcp, payload, sum)
+                (
+                    ip.source.into(),
+                    ip.destination.into(),
+                    tcp,
+                    payload,
+                    sum,
+                    ip.flow_label.value(),
+                )
             }
             version => panic!("IP version {version}"),
         };
@@ -284,9 +319,12 @@ impl Heard {
         let at = packet.len() - payload.len() - tcp.header_len();
         assert_eq!(tcp.to_bytes()[..], packet[at..packet.len() - payload.len()]);
         assert_eq!(tcp.checksum, sum);
-        assert_eq!(payload, []);
+        assert!(payload.len() <= 1);
+        assert_eq!(tcp.psh, payload.len() == 1);
         assert_eq!(tcp.urgent_pointer, 0);
-        assert!(!(tcp.ns || tcp.fin || tcp.psh || tcp.urg || tcp.ece || tcp.cwr));
+        assert!(!(tcp.ns || tcp.fin || tcp.urg || tcp.cwr));
+        // A SYN-ACK agrees to ECN, or an ACK has word of congestion.
+        assert!(!tcp.ece || tcp.ack && !tcp.psh);
         let mut timestamps = None;
         for option in tcp.options_iterator() {
             if let TcpOptionElement::Timestamp(value, echo) = option.unwrap() {
@@ -298,6 +336,8 @@ impl Heard {
             destination,
             tcp,
             timestamps,
+            payload: payload.first().copied(),
+            label,
         }
     }
 }
@@ -315,8 +355,14 @@ pub struct Host {
     pub isn: u32,
     /// Our ISN when the client's is fffffffa: its stream crosses zero after five octets.
     pub wrapping_isn: u32,
-    /// Where the flow's timestamp clock starts.
-    pub clock_offset: u32,
+    /// Our ISN when the client's is 1000 and anything, and we drip.
+    pub talking_isn: u32,
+    /// What the flow adds to its stamps.
+    pub stamp_offset: u32,
+    /// The flow's own number: IPv6 flow labels, and where IPv4 identifications start.
+    pub label: u32,
+    /// The rule.
+    pub policy: Policy,
 }
 
 /// The fixtures of both families. The numbers come from a second implementation of `isn.rs`'
@@ -328,7 +374,10 @@ pub const BOTH: [Host; 2] = [
         destination: "198.51.100.2",
         isn: 0x3a8c_5d75,
         wrapping_isn: 0x3bdb_e962,
-        clock_offset: 0xcd0e_d878,
+        talking_isn: 0xec97_7f05,
+        stamp_offset: 0xcd0e_d878,
+        label: 0xb17c_29a9,
+        policy: PLAIN,
     },
     Host {
         family: Family::V6,
@@ -336,33 +385,49 @@ pub const BOTH: [Host; 2] = [
         destination: "2001:db8:0:2::2",
         isn: 0x1988_f978,
         wrapping_isn: 0xbf6a_2314,
-        clock_offset: 0x34c7_eef3,
+        talking_isn: 0x5c35_c187,
+        stamp_offset: 0x34c7_eef3,
+        label: 0x1b62_3df3,
+        policy: PLAIN,
     },
 ];
 
-/// What the flow's timestamp clock says unless a row says otherwise: 45 of the step that starts at
-/// 50000000, all in hexadecimal.
+/// What the clock says unless a row says otherwise: 45 of the step that starts at 50000000, all in
+/// hexadecimal.
 pub const CLOCK: u32 = 0x5000_0045;
 
 impl Host {
-    /// The bytes of a segment written as hexadecimal text, where white space is nothing, `ISN` and
-    /// `ISN+1` stand for our numbers, `WRAP` and `WRAP+1` for those of the stream that crosses
-    /// zero, and `SUM` for the checksum, which is right when the text is a packet from `source` to
+    /// The same flow under another rule.
+    pub fn under(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The bytes of a segment written as hexadecimal text, where white space is nothing. `ISN`, `WRAP`
+    /// and `TALK`, also with a distance (`ISN+1`), stand for our numbers, `@50000000` for that stamp on
+    /// the wire, and `SUM` for the checksum, which is right when the text is a packet from `source` to
     /// `destination`.
     pub fn segment(&self, source: &str, destination: &str, text: &str) -> Vec<u8> {
         let mut tcp = Vec::new();
         let mut sum_at = None;
         for word in text.split_whitespace() {
-            match word {
-                "ISN" => tcp.extend(self.isn.to_be_bytes()),
-                "ISN+1" => tcp.extend((self.isn + 1).to_be_bytes()),
-                "WRAP" => tcp.extend(self.wrapping_isn.to_be_bytes()),
-                "WRAP+1" => tcp.extend((self.wrapping_isn + 1).to_be_bytes()),
-                "SUM" => {
-                    assert_eq!(sum_at.replace(tcp.len()), None, "two checksums: {text}");
-                    tcp.extend([0, 0]);
-                }
-                word => tcp.extend(hex(word)),
+            let (name, distance) = word.split_once('+').unwrap_or((word, "0"));
+            let distance = || distance.parse::<u32>().unwrap();
+            let isn = match name {
+                "ISN" => Some(self.isn),
+                "WRAP" => Some(self.wrapping_isn),
+                "TALK" => Some(self.talking_isn),
+                _ => None,
+            };
+            if let Some(isn) = isn {
+                tcp.extend(isn.wrapping_add(distance()).to_be_bytes());
+            } else if let Some(stamp) = word.strip_prefix('@') {
+                let stamp = u32::from_str_radix(stamp, 16).unwrap();
+                tcp.extend(stamp.wrapping_add(self.stamp_offset).to_be_bytes());
+            } else if word == "SUM" {
+                assert_eq!(sum_at.replace(tcp.len()), None, "two checksums: {text}");
+                tcp.extend([0, 0]);
+            } else {
+                tcp.extend(hex(word));
             }
         }
         match sum_at {
@@ -373,32 +438,49 @@ impl Host {
 
     /// A packet of the peer.
     pub fn asked(&self, text: &str) -> Vec<u8> {
+        self.marked(0, text)
+    }
+
+    /// A packet of the peer with this ECN field.
+    pub fn marked(&self, ecn: u8, text: &str) -> Vec<u8> {
         let tcp = self.segment(self.source, self.destination, text);
         let (source, destination) = (self.source, self.destination);
+        let class = THEIRS.class | ecn;
         packet(
             source.parse().unwrap(),
             destination.parse().unwrap(),
-            THEIRS,
+            Look { class, ..THEIRS },
             &tcp,
         )
     }
 
-    /// A packet of the tarpit.
-    pub fn answer(&self, text: &str) -> Vec<u8> {
+    /// A packet of the tarpit when the clock says `clock`.
+    pub fn answer_at(&self, clock: u32, text: &str) -> Vec<u8> {
         let tcp = self.segment(self.destination, self.source, text);
         let (source, destination) = (self.destination, self.source);
+        // Packets of a connection are counted, SYN-ACK and RST are not.
+        let [_, _, a, b] = self.label.wrapping_add(clock >> 16).to_be_bytes();
+        let id = match tcp[13] & 0x06 {
+            0 => u16::from_be_bytes([a, b]),
+            _ => 0,
+        };
+        let label = self.label & 0xf_ffff;
         packet(
             source.parse().unwrap(),
             destination.parse().unwrap(),
-            OURS,
+            Look { id, label, ..OURS },
             &tcp,
         )
     }
 
-    /// What the core says to a packet when the flow's timestamp clock says `clock`.
+    /// A packet of the tarpit at [`CLOCK`].
+    pub fn answer(&self, text: &str) -> Vec<u8> {
+        self.answer_at(CLOCK, text)
+    }
+
+    /// What the core says to a packet when the clock says `clock`.
     pub fn ask_at(&self, clock: u32, headers: &[u8], len: usize) -> Result<Answer, Silence> {
-        let now_ms = clock.wrapping_sub(self.clock_offset);
-        ask(self.family, headers, len, &KEY, now_ms)
+        ask(self.policy, self.family, headers, len, &KEY, clock)
     }
 
     /// What the core says to a packet at [`CLOCK`].
@@ -410,10 +492,11 @@ impl Host {
     /// `clock`.
     #[track_caller]
     pub fn answers_at(&self, clock: u32, asked: &str, answer: &str) {
-        let asked = self.asked(asked);
-        let given = self.ask_at(clock, &asked, asked.len());
+        let packet = self.asked(asked);
+        let given = self.ask_at(clock, &packet, packet.len());
         let given = given.map(|answer| dump(&answer.packet));
-        assert_eq!(given, Ok(dump(&self.answer(answer))));
+        let answer = dump(&self.answer_at(clock, answer));
+        assert_eq!(given, Ok(answer), "{:?}: {asked}", self.policy);
     }
 
     /// Asserts that one segment is answered with another, byte for byte, at [`CLOCK`].
@@ -422,16 +505,31 @@ impl Host {
         self.answers_at(CLOCK, asked, answer);
     }
 
-    /// Asserts that a segment is not answered, and why.
+    /// Asserts that a segment is not answered, and why, when the clock says `clock`.
+    #[track_caller]
+    pub fn ignores_at(&self, clock: u32, asked: &str, why: Silence) {
+        let packet = self.asked(asked);
+        let given = self.ask_at(clock, &packet, packet.len());
+        assert_eq!(given, Err(why), "{:?}: {asked}", self.policy);
+    }
+
+    /// Asserts that a segment is not answered, and why, at [`CLOCK`].
     #[track_caller]
     pub fn ignores(&self, asked: &str, why: Silence) {
-        assert_eq!(self.ask(&self.asked(asked)), Err(why), "{asked}");
+        self.ignores_at(CLOCK, asked, why);
+    }
+
+    /// The answer to a segment when the clock says `clock`.
+    #[track_caller]
+    pub fn given_at(&self, clock: u32, asked: &str) -> Answer {
+        let packet = self.asked(asked);
+        self.ask_at(clock, &packet, packet.len()).unwrap()
     }
 
     /// The budget that the answer to a segment draws from.
     #[track_caller]
     pub fn limit(&self, asked: &str) -> Limit {
-        self.ask(&self.asked(asked)).unwrap().limit
+        self.given_at(CLOCK, asked).limit
     }
 }
 

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What belongs to the contract of the calls, and what hides in the numbers.
+
+use std::collections::HashSet;
+
+use super::common::{Heard, Host, BOTH, CLOCK, DRIP, KEY, LINUX, MSS, PLAIN, POLICIES};
+use super::packets::extended;
+use super::LINUX_SYN;
+use tarpit::tarpit::{respond, Env, Family, Limit, Packet, Policy};
+
+#[test]
+fn writes_only_into_a_buffer_of_just_the_right_length() {
+    for host in BOTH.map(|host| host.under(DRIP)) {
+        for (segment, payload) in [
+            (LINUX_SYN, 0),
+            ("9c400017 10000000 deadbeef 5012faf0 SUM 0000", 0),
+            (
+                "9c400017 10000005 TALK+1 801001f6 SUM 0000 0101080a 11223446 @4fff0032",
+                1,
+            ),
+        ] {
+            let asked = host.asked(segment);
+            let packet = Packet::parse(host.family, &asked, asked.len()).unwrap();
+            let env = Env {
+                key: &KEY,
+                now_ms: CLOCK,
+                mss: MSS,
+            };
+            let reply = respond(&packet, &host.policy, &env).unwrap();
+            assert_eq!(reply.payload_len(), payload);
+            assert_eq!(
+                reply.packet_len(),
+                reply.addresses.header_len() + reply.tcp_len()
+            );
+            for len in 0..128 {
+                let written = reply.emit(&mut vec![0xa5; len]);
+                assert_eq!(written.is_some(), len == reply.packet_len(), "{len} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn says_where_the_segment_starts() {
+    let [v4, v6] = BOTH;
+    let offset = |family, packet: &[u8]| {
+        Packet::parse(family, packet, packet.len())
+            .unwrap()
+            .transport_offset()
+    };
+    assert_eq!(offset(v4.family, &v4.asked(LINUX_SYN)), 20);
+    assert_eq!(offset(v6.family, &v6.asked(LINUX_SYN)), 40);
+    assert_eq!(offset(v6.family, &extended(60, "0600 010400000000")), 48);
+}
+
+#[test]
+fn draws_on_no_budget_where_the_peer_has_proved_itself() {
+    for host in BOTH {
+        for segment in [
+            LINUX_SYN,
+            "9c400017 10000000 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
+            "9c400017 10000001 ISN+1 801801f6 SUM 0000 0101080a 11223446 @50000000 78",
+            "9c400017 10000006 ISN+1 801101f6 SUM 0000 0101080a 11223446 @50000029",
+            "9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000029",
+        ] {
+            assert_eq!(host.limit(segment), Limit::None, "{segment}");
+        }
+    }
+}
+
+#[test]
+fn knows_the_rules_that_there_are() {
+    for variant in 0..=255 {
+        for profile in 0..=255 {
+            for flags in 0..=255 {
+                let policy = match (variant, profile, flags) {
+                    (0, 0, 0) => Some(PLAIN),
+                    (0, 1, 0) => Some(LINUX),
+                    (0, 0, 1) => Some(DRIP),
+                    _ => None,
+                };
+                assert_eq!(
+                    Policy::from_rule(variant, profile, flags),
+                    policy,
+                    "{variant} {profile} {flags}"
+                );
+            }
+        }
+    }
+}
+
+/// The SYN-ACK for a client's port at a time.
+fn syn_ack(host: &Host, port: u16, clock: u32) -> Heard {
+    let syn = LINUX_SYN.replace("9c40", &format!("{port:04x}"));
+    Heard::read(&host.given_at(clock, &syn).packet)
+}
+
+#[test]
+fn hides_the_clock_and_the_stamp_behind_an_offset_of_the_flow() {
+    for host in POLICIES.map(|policy| BOTH[0].under(policy)) {
+        let value = |port, clock| syn_ack(&host, port, clock).timestamps.unwrap().0;
+        let values: Vec<_> = (1..=1000).map(|port| value(port, CLOCK)).collect();
+        // In all 32 bits, and in the eight that are the same in each stamp at the same instant.
+        let low: HashSet<_> = values.iter().map(|value| value & 0xff).collect();
+        let high: HashSet<_> = values.iter().map(|value| value >> 16).collect();
+        assert!(low.len() > 200, "{} low octets", low.len());
+        assert!(high.len() > 900, "{} high halves", high.len());
+        // In one flow it is a clock in milliseconds.
+        let (before, after) = (value(40_000, CLOCK), value(40_000, CLOCK + 10_240));
+        assert_eq!(after.wrapping_sub(before), 10_240);
+    }
+}
+
+#[test]
+fn labels_each_flow_as_itself() {
+    let labels = |host: &Host| -> HashSet<_> {
+        (1..=1000)
+            .map(|port| {
+                let heard = syn_ack(host, port, CLOCK);
+                // The flow's numbers are not in the fixtures: the SYN-ACK tells them.
+                let next = heard.tcp.sequence_number.wrapping_add(1);
+                let (value, _) = heard.timestamps.unwrap();
+                let fin = format!(
+                    "{port:04x}0017 10000001 {next:08x} 801101f6 SUM 0000
+                     0101080a 11223446 {value:08x}"
+                );
+                let label = Heard::read(&host.given_at(CLOCK, &fin).packet).label;
+                let first = match host.family {
+                    Family::V4 => 0,
+                    Family::V6 => label,
+                };
+                assert_eq!(heard.label, first, "of a SYN-ACK");
+                label
+            })
+            .collect()
+    };
+    for host in BOTH {
+        let labels = labels(&host);
+        assert!(labels.len() > 950, "{} labels", labels.len());
+    }
+}
