@@ -27,9 +27,10 @@ fn main() {
         .generate_cstr(true)
         .prepend_enum_name(false)
         .wrap_unsafe_ops(true)
-        .allowlist_function("xtables_(option_parse|register_targets)|putchar|abort")
-        .allowlist_type("xtables_target|xt_tarpit_.*")
-        .allowlist_var("XTABLES_VERSION|NFPROTO_UNSPEC|TARPIT_TGINFO_SIZE")
+        .allowlist_function("xtables_(find_target|option_parse|register_target)|putchar|abort")
+        .allowlist_type("xtables_target|xt_tarpit_.*|xtables_(afinfo|exittype|tryload)")
+        .allowlist_var("XTABLES_VERSION|NFPROTO_UNSPEC|afinfo|xt_params")
+        .allowlist_var("TARPIT_TGINFO_.*|XT_TARPIT_DRIP")
         .generate()
         .unwrap_or_else(|error| fail(&format!("wrapper.h was not understood: {error}")));
 

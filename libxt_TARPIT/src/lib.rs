@@ -11,7 +11,7 @@
 mod options;
 mod xtables;
 
-static TARGETS: xtables::Targets<1> = xtables::Targets::new([xtables::REVISION_0]);
+static TARGETS: xtables::Targets = xtables::Targets::new();
 
 /// The loader runs what it finds in this section when libxtables opens the plugin; a test program
 /// has no libxtables that is ready for it.

@@ -23,17 +23,22 @@ ok()     { passed=$((passed + 1)); }
 not_ok() { failed=$((failed + 1)); printf 'FAIL: %s: exit code %s\n%s\n' "$1" "$code" "$out"; }
 skip()   { skipped=$((skipped + 1)); echo "SKIP: $1"; }
 
+unprivileged() { setpriv --inh-caps=-all --bounding-set=-all "$@"; }
+
 exits()  { # code, text in the output, command...
 	want=$1 text=$2; shift 2
 	run "$@"
 	case $code,$out in "$want",*"$text"*) ok ;; *) not_ok "$*" ;; esac
 }
 
+# shellcheck disable=SC2086 # an option and its value are words
 for tool in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
 	command -v $tool >/dev/null || { skip "$tool is not installed"; continue; }
 
-	for option in --tarpit --honeypot --reset; do
+	for option in --tarpit --honeypot --reset '--profile hold|linux' --drip; do
 		exits 0 "  $option" $tool -j TARPIT -h
+	done
+	for option in --tarpit --honeypot --reset; do
 		exits 2 "\"$option\" can only be used once" $tool -A INPUT -j TARPIT $option $option
 		exits 2 "\"$option\" cannot be inverted" $tool -A INPUT -j TARPIT ! $option
 		exits 2 "Bad argument \`1'" $tool -A INPUT -j TARPIT $option 1
@@ -42,7 +47,41 @@ for tool in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
 				exits 2 'cannot be used together with' $tool -A INPUT -j TARPIT $option $other
 		done
 	done
-	exits 2 'unknown option "--drip"' $tool -A INPUT -j TARPIT --drip
+	exits 2 'unknown option "--drop"' $tool -A INPUT -j TARPIT --drop
+
+	# Who may not ask the kernel for revisions is taken to have them all: what the options of
+	# revision 1 make of a mistake, in any kernel. The right to change a rule is asked for later.
+	for option in '--profile linux' --drip; do
+		name=${option%% *}
+		case $tool in *-nft) denied=4 ;; *) denied=3 ;; esac
+		exits $denied 'Permission denied' unprivileged $tool -A INPUT -j TARPIT $option
+		exits $denied 'Permission denied' unprivileged $tool -A INPUT -j TARPIT --tarpit $option
+		exits 2 "\"$name\" can only be used once" unprivileged $tool -A INPUT -j TARPIT $option $option
+		exits 2 "\"$name\" cannot be inverted" unprivileged $tool -A INPUT -j TARPIT ! $option
+		exits 2 "Bad argument \`1'" unprivileged $tool -A INPUT -j TARPIT $option 1
+		for mode in --honeypot --reset; do
+			text="option \"$mode\" cannot be used together with \"$name\""
+			exits 2 "$text" unprivileged $tool -A INPUT -j TARPIT $option $mode
+			exits 2 "$text" unprivileged $tool -A INPUT -j TARPIT $mode $option
+		done
+	done
+	exits 2 'cannot be used together with' unprivileged $tool -A INPUT -j TARPIT --drip --profile linux
+	exits 2 'option "--profile" requires an argument' unprivileged $tool -A INPUT -j TARPIT --profile
+	for value in windows linu LINUX '' --drip; do
+		exits 2 "unknown profile \"$value\"; it can be \"hold\" or \"linux\"" \
+			unprivileged $tool -A INPUT -j TARPIT --profile "$value"
+	done
+
+	run $tool -A INPUT -j TARPIT
+	case $out in
+	*'missing kernel module?'*)
+		for option in '--profile linux' '--profile hold' --drip; do
+			exits 2 "TARPIT: option \"${option%% *}\" needs revision 1 of the target" \
+				$tool -A INPUT -j TARPIT $option
+		done
+		;;
+	*) skip "$tool finds a TARPIT in this kernel, maybe with revision 1" ;;
+	esac
 
 	$tool -n -L INPUT >/dev/null 2>&1 || { skip "$tool finds no tables in this kernel"; continue; }
 	for mode in tarpit honeypot reset; do
