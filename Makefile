@@ -19,6 +19,7 @@ export CARGO_TARGET_DIR KERNEL
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 crates := tarpit libxt_TARPIT
+linted := $(crates) tests/stacks/smoltcp
 scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
@@ -39,7 +40,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check and demo: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo and hold: KERNEL=$(KERNEL), DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
@@ -86,19 +87,19 @@ endif
 .PHONY: fmt
 fmt: ## is everything formatted?
 	rustfmt --check --edition 2021 xt_TARPIT.rs
-	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) fmt --check); done
+	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt --check); done
 
 .PHONY: format
 format: ## formats everything
 	rustfmt --edition 2021 xt_TARPIT.rs
-	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) fmt); done
+	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt); done
 
 .PHONY: lint
 lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck
-	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
+	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
 	@$(kbuild) CLIPPY=1 CLIPPY_CONF_DIR="$(CURDIR)" KRUSTFLAGS=-Dwarnings modules
 	shellcheck $(scripts)
-	@for crate in $(crates); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
+	@for crate in $(linted); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
 		{ echo "$$crate/Cargo.toml and VERSION name different versions" >&2; exit 1; }; done
 
 .PHONY: test
@@ -113,6 +114,10 @@ check: ## everything, in a machine of its own: formatter, lints, tests, stock ke
 .PHONY: demo
 demo: ## shows it: a client caught on a stock kernel in QEMU, beside xtables-addons' TARPIT
 	@tests/machine demo
+
+.PHONY: hold
+hold: ## the table of how long clients are held, beside xtables-addons, DROP and silence
+	@tests/machine hold
 
 .PHONY: shell
 shell: ## a shell in that machine
