@@ -73,7 +73,12 @@ V6 = Family(
 )
 FAMILIES = (V4, V6)
 PORT = 23
-FIRST_WINDOW = 24  # octets; what the tarpit takes in all
+FIRST_WINDOW = 24  # octets; what a client with timestamps may send at first
+
+
+def wide_window(mss, timestamps=False):
+    """The first window of Linux, and of the tarpit for a client without timestamps: whole segments below 64 K."""
+    return 65535 - 65535 % (mss - 12 * timestamps)
 
 
 def sh(*argv, text=None, check=True):
@@ -309,6 +314,13 @@ class Lab:
         if Lab.open_labs == 0:
             unload()
 
+    def delay(self, ms, faults=""):
+        """Delays each direction, and adds more of netem's words."""
+        for seed, (host, dev) in enumerate(((self.client, "c0"), (self.server, "s0")), 1):
+            if ms or faults:
+                words = f"delay {ms}ms {faults}" + (f" seed {seed}" if faults else "")
+                host.run("tc", "qdisc", "add", "dev", dev, "root", "netem", *words.split())
+
     def capture(self, family, both=True):
         """On the client's side of the wire."""
         return Capture(self.client, "c0", family, both)
@@ -423,6 +435,16 @@ class Puppet:
         assert new[0].right, f"a wrong checksum: {new[0]}"
         return new[0]
 
+    def reply(self):
+        """The answer to what was just sent, or None: that of a SYN to the same port, sent now, comes after it."""
+        marker = Puppet(self.lab, self.family, self.capture, self.dst, self.dport)
+        marker.send("S", -1)
+        assert marker.answer().flags == "SA"
+        marker.send("R")
+        new = self.answers()
+        assert len(new) <= 1, "more than one answer:\n" + "\n".join(map(str, new))
+        return new[0] if new else None
+
     def connect(self):
         """The three-way handshake; the SYN-ACK."""
         self.send("S", -1)
@@ -470,6 +492,20 @@ def tcp_info(sock):
 
 
 ESTABLISHED = 1
+TIME_WAIT = "06"
+# 60/20/6.
+KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+)
+
+
+def alive(lab):
+    """The ports of the connections that the client's kernel still has."""
+    lines = [line.split() for path in ("tcp", "tcp6") for line in lab.client.proc(path).splitlines()[1:]]
+    return {int(local.split(":")[1], 16) for _, local, _, state, *_ in lines if state != TIME_WAIT}
 
 
 def slab_kb():

@@ -56,11 +56,13 @@ def options(mss=None, sack=False, ts=None, wscale=None):
     return out
 
 
-def tcp(src, dst, sport, dport, flags, seq, ack=0, window=64240, opts=b"", payload=b"", doff=None, csum=None):
+def tcp(
+    src, dst, sport, dport, flags, seq, ack=0, window=64240, opts=b"", payload=b"", doff=None, csum=None, reserved=0
+):
     """A TCP segment. `doff` and `csum` replace the right values with wrong ones."""
     doff = 5 + len(opts) // 4 if doff is None else doff
     fixed = struct.pack(
-        "!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, doff << 4, flag_bits(flags), window, 0, 0
+        "!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, doff << 4 | reserved, flag_bits(flags), window, 0, 0
     )
     segment = fixed + opts + payload
     if csum is None:
@@ -116,6 +118,12 @@ class Segment:
     time: float = 0.0  # seconds, the kernel's
     outgoing: bool = False
 
+    @property
+    def options(self):
+        """The TCP options as they are, padding included."""
+        start = 20 if self.raw[0] >> 4 == 4 else 40
+        return self.raw[start + 20 : start + (self.raw[start + 12] >> 4 << 2)]
+
     def __str__(self):
         ts = f" ts {self.ts[0]}/{self.ts[1]}" if self.ts else ""
         return (
@@ -144,6 +152,15 @@ def parse_options(data):
             found["ts"] = struct.unpack("!II", value)
         data = data[data[1] :]
     return found
+
+
+def option_kinds(data):
+    """The kinds of well-formed options in their order, with the padding (1, 0)."""
+    kinds = []
+    while data:
+        kinds.append(data[0])
+        data = data[1:] if data[0] < 2 else data[data[1] :]
+    return kinds
 
 
 def parse(packet):
