@@ -198,8 +198,7 @@ def clients():
         # What is for probers ends here, without a word.
         lab.client.ip("route add blackhole 198.51.100.0/24")
         lab.client.sysctl("net.ipv4.ip_forward", 1)
-        for host, dev in ((lab.client, "c0"), (lab.server, "s0")):
-            host.run("tc", "qdisc", "add", "dev", dev, "root", "netem", "delay", f"{RTT * 500:.0f}ms")
+        lab.delay(RTT * 500)
         for family in FAMILIES:
             captures[family] = lab.capture(family)
             captures[family].only_tcp()

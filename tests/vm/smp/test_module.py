@@ -2,8 +2,14 @@
 """The module's life: it goes while clients are held, and comes back with another key."""
 
 import contextlib
+import ctypes
+import errno
+import os
+import socket
+import struct
 
-from lab import FAMILIES, FIRST_WINDOW, Lab, Puppet, module_users, sh, slab_kb, tcp_info, wait_until
+import pytest
+from lab import FAMILIES, FIRST_WINDOW, V4, Lab, Puppet, module_users, sh, slab_kb, tcp_info, wait_until
 
 CLIENTS = 100
 
@@ -88,3 +94,76 @@ def test_module_says_what_it_is():
     info = sh("modinfo", "xt_TARPIT")
     for line in ("ipt_TARPIT", "ip6t_TARPIT", "license:        GPL"):
         assert line in info
+
+
+class Table:
+    """The filter table of one family as the kernel has it, to be put back with other bytes in it (ip_tables.h)."""
+
+    INFO, ENTRIES, REPLACE = 64, 65, 64
+    TARGET = b"TARPIT".ljust(29, b"\0") + b"\1"  # xt_entry_target: name, revision
+
+    def __init__(self, host, family):
+        self.level = socket.IPPROTO_IP if family is V4 else socket.IPPROTO_IPV6
+        self.sock = host.socket(family.af, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        # Hooks; for each hook its first entry; for each its policy; how many entries, and their size.
+        info = self.get(self.INFO, bytes(84))[32:]
+        self.hooks, self.at, self.count, self.size = info[:4], info[4:44], *struct.unpack("II", info[44:])
+        self.entries = self.get(self.ENTRIES, bytes(32) + struct.pack("I4x", self.size) + bytes(self.size))[40:]
+
+    def get(self, what, ask):
+        buffer = ctypes.create_string_buffer(b"filter".ljust(32, b"\0") + ask[32:], len(ask))
+        length = ctypes.c_uint32(len(ask))
+        done = self.libc.getsockopt(self.sock.fileno(), self.level, what, buffer, ctypes.byref(length))
+        assert done == 0, os.strerror(ctypes.get_errno())
+        return buffer.raw
+
+    def put(self, entries):
+        """The errno of a replacement, or 0."""
+        counters = ctypes.create_string_buffer(16 * self.count)
+        head = b"filter".ljust(32, b"\0") + self.hooks + struct.pack("II", self.count, self.size) + self.at
+        head += struct.pack("I", self.count)
+        head += bytes(-len(head) % 8) + struct.pack("P", ctypes.addressof(counters))
+        try:
+            self.sock.setsockopt(self.level, self.REPLACE, head + entries)
+        except OSError as failure:
+            return failure.errno
+        return 0
+
+    def with_rule(self, data):
+        """The entries, with other data in the one rule of ours."""
+        at = self.entries.index(self.TARGET) + len(self.TARGET)
+        return self.entries[:at] + data + self.entries[at + 8 :]
+
+
+# variant, profile, flags, and the first reserved byte
+DATA = {
+    "plain": (bytes(8), True),
+    "profile linux": (b"\0\1\0\0\0\0\0\0", True),
+    "drip": (b"\0\0\1\0\0\0\0\0", True),
+    "profile linux and drip": (b"\0\1\1\0\0\0\0\0", False),
+    "another variant": (b"\3\0\0\0\0\0\0\0", False),
+    "another profile": (b"\0\2\0\0\0\0\0\0", False),
+    "another flag": (b"\0\0\2\0\0\0\0\0", False),
+    "two flags": (b"\0\0\3\0\0\0\0\0", False),
+    "something reserved": (b"\0\0\0\0\0\0\0\1", False),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_kernel_judges_rule_data_itself(lab, family, name, kernel_log):
+    """What no plugin of ours writes is refused with EINVAL, and the table stays as it was."""
+    kernel_log.expected += ["is not supported by this version", "callbacks suppressed"]
+    data, good = DATA[name]
+    lab.server.run(f"{family.iptables}-legacy", "-A", "FORWARD", "-p", "tcp", "-j", "TARPIT", "--tarpit")
+    try:
+        table = Table(lab.server, family)
+        before = lab.server.run(f"{family.iptables}-legacy", "-S")
+        with table.sock:
+            assert table.put(table.with_rule(data)) == (0 if good else errno.EINVAL)
+            if not good:
+                assert lab.server.run(f"{family.iptables}-legacy", "-S") == before
+                said = [text for _, text in kernel_log.read() if "not supported by this version" in text]
+                assert len(said) <= 1, "one line, if any: there is a limit"
+    finally:
+        lab.server.run(f"{family.iptables}-legacy", "-F", "FORWARD")
