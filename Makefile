@@ -40,7 +40,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo and hold: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo, hold and bench: KERNEL=$(KERNEL), DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
@@ -118,6 +118,10 @@ demo: ## shows it: a client caught on a stock kernel in QEMU, beside xtables-add
 .PHONY: hold
 hold: ## the table of how long clients are held, beside xtables-addons, DROP and silence
 	@tests/machine hold
+
+.PHONY: bench
+bench: ## the table of what a packet costs in instructions, beside xtables-addons, REJECT and DROP
+	@tests/machine bench
 
 .PHONY: shell
 shell: ## a shell in that machine

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 
 import wire
-from lab import FAMILIES, KEEP_ALIVE, Capture, Lab, alive, sh
+from lab import FAMILIES, KEEP_ALIVE, Capture, Lab, alive, load_peer, sh
 
 DAY = 24 * 3600
 RTTS = (0, 100, 300)  # ms
@@ -80,7 +80,6 @@ BOOTS = {
     ),
     "others": (Rows("xtables-addons"), Rows("DROP"), Rows("silence")),
 }
-PEER = "/opt/xtables-addons"
 
 ENDED = {errno.ETIMEDOUT: "timeout", errno.ECONNRESET: "reset", errno.ECONNREFUSED: "refused"}
 
@@ -94,8 +93,7 @@ class Place(Lab):
         super().__init__(f"rtt{rtt}{path}".replace(" ", "").replace("%", ""))
         self.delay(max(rtt / 2, LEAST_DELAY.get(path, 0)), FAULTS[path])
         # Neighbour discovery would be lost too, and take packets with it.
-        self.client.ip(*(f"neigh add {f.server} lladdr {mac(self.server_mac)} dev c0" for f in FAMILIES))
-        self.server.ip(*(f"neigh add {f.client} lladdr {mac(self.client.mac('c0'))} dev s0" for f in FAMILIES))
+        self.introduce()
         ports = range(PORTS, PORTS + len(FAMILIES) * sum(rows.count * len(rows.clients) for rows in sets))
         self.client.run("nft", "-f", "-", text=COUNTERS % ", ".join(map(str, ports)))
         with self.client.inside():
@@ -135,10 +133,6 @@ table inet hold {
     chain out { type filter hook output priority 0; tcp sport @sent; }
 }
 """
-
-
-def mac(octets):
-    return octets.hex(":")
 
 
 class Poll:
@@ -273,9 +267,7 @@ def main(boot):
     sets, poll = BOOTS[boot], Poll()
     sh("modprobe", "-a", "tcp_diag", "x_tables")
     if boot == "others":
-        # Before the lab asks for the module of this name.
-        sh("insmod", f"{PEER}/xt_TARPIT.ko")
-        os.environ["XTABLES_LIBDIR"] = f"{PEER}:/usr/lib/x86_64-linux-gnu/xtables"
+        load_peer()  # before the lab asks for the module of this name
     labs = [
         Place(rtt, path, [rows for rows in sets if rows.path == path], poll)
         for path in dict.fromkeys(rows.path for rows in sets)

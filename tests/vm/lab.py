@@ -321,6 +321,12 @@ class Lab:
                 words = f"delay {ms}ms {faults}" + (f" seed {seed}" if faults else "")
                 host.run("tc", "qdisc", "add", "dev", dev, "root", "netem", *words.split())
 
+    def introduce(self):
+        """Tells both hosts each other's link-layer address for good, so that they never ask."""
+        ends = ((self.client, "c0", "server", self.server_mac), (self.server, "s0", "client", self.client.mac("c0")))
+        for host, dev, other, mac in ends:
+            host.ip(*(f"neigh add {getattr(f, other)} lladdr {mac.hex(':')} dev {dev}" for f in FAMILIES))
+
     def capture(self, family, both=True):
         """On the client's side of the wire."""
         return Capture(self.client, "c0", family, both)
@@ -332,14 +338,11 @@ class Lab:
             self.injector = self.client.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
         self.injector.sendto(packet, ("c0", ethertype, 0, 0, mac or self.server_mac))
 
-    def inject_gso(self, packet, gso_size, linear):
-        """Sends a TCP packet that a network card would still have to cut: the server gets it whole.
+    def frame(self, packet, gso_size, linear):
+        """A TCP packet as a packet socket with PACKET_VNET_HDR sends it: a card's, its checksum known to be right.
 
-        Of its bytes `linear` are in the head of the skb, the others in its fragments (if the packet is
-        longer than a page).
+        With a `gso_size` it is one that a card would still have to cut.
         """
-        with self.client.inside():
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         six = packet[0] >> 4 == 6
         start = 40 if six else (packet[0] & 15) * 4
         # The checksum field holds the pseudo header's sum; flags: the rest is to be computed.
@@ -350,10 +353,23 @@ class Lab:
         kind = (4 if six else 1) if gso_size else 0
         header = struct.pack("=BBHHHH", 1, kind, 14 + linear, gso_size, 14 + start, 16)
         ethernet = self.server_mac + self.client.mac("c0") + struct.pack("!H", 0x86DD if six else 0x0800)
-        with sock:
-            sock.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
-            sock.bind(("c0", 0))
-            sock.send(header + ethernet + packet)
+        return header + ethernet + packet
+
+    def frame_socket(self):
+        """A packet socket for frames, on the client's wire."""
+        sock = self.client.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sock.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+        sock.bind(("c0", 0))
+        return sock
+
+    def inject_gso(self, packet, gso_size, linear):
+        """Sends a TCP packet that a network card would still have to cut: the server gets it whole.
+
+        Of its bytes `linear` are in the head of the skb, the others in its fragments (if the packet is
+        longer than a page).
+        """
+        with self.frame_socket() as sock:
+            sock.send(self.frame(packet, gso_size, linear))
 
 
 def link(a, a_dev, b, b_dev):
@@ -376,6 +392,13 @@ def unload():
         return
     wait_until(lambda: module_users() == 0, 20, "xt_TARPIT is free")
     sh("rmmod", "xt_TARPIT")
+
+
+def load_peer():
+    """Loads xtables-addons' module, which has the name of ours, and lets iptables find its extension."""
+    peer = "/opt/xtables-addons"
+    sh("insmod", f"{peer}/xt_TARPIT.ko")
+    os.environ["XTABLES_LIBDIR"] = f"{peer}:/usr/lib/x86_64-linux-gnu/xtables"
 
 
 class Puppet:

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Measures for `make bench`, inside the guest: what a packet costs, in instructions. /out gets bench.json and bench.txt.
+
+The clock counts instructions, so the time that a row of packets takes is what they cost: from the generator's send to the
+end of the reply's way. All of it happens within sendmmsg(), on one processor: a packet socket gives each packet to a veth, whose
+other end is the server; the reply comes back over the same veth and is dropped by nftables as soon as it arrives.
+"""
+
+import ctypes
+import itertools
+import json
+import struct
+import time
+
+import wire
+from lab import FAMILIES, PORT, V4, Capture, Lab, Puppet, load_peer, sh, unload
+
+CASES = ("syn", "probe", "data1400", "gso64k")
+# What follows -j, and the hooks in which the target can be.
+TARGETS = {
+    "drop": (("DROP",), ("input", "forward", "raw")),
+    "reject": (("REJECT", "--reject-with", "tcp-reset"), ("input", "forward")),
+    "xt_TARPIT": (("TARPIT",), ("input", "forward")),
+    "xtables-addons": (("TARPIT",), ("input", "forward")),
+}
+HOOKS = {
+    "input": ("filter", "INPUT"),
+    "forward": ("filter", "FORWARD"),
+    "raw": ("raw", "PREROUTING"),
+}
+PLACES = [(hook, target) for hook in HOOKS for target, (_, hooks) in TARGETS.items() if hook in hooks]
+ROUNDS = 3
+CALLS, BATCH = 4, 1000  # of packets, in a round
+SPREAD = 0.005  # of what rounds may differ by
+SEGMENTS = 45  # in a packet as GRO makes them: the most that fit into 64 KB
+PROBED = 40  # seconds after the answer before, when a held client probes
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Bench(Lab):
+    """The lab without rules; replies are dropped where they arrive, and no neighbour is ever asked for."""
+
+    def __init__(self):
+        super().__init__("bench")
+        self.introduce()
+        self.client.run("nft", "-f", "-", text=SINK)
+        for sysctl in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            self.server.sysctl(sysctl, 1)
+        self.sock = self.frame_socket()
+        # Until the multicast groups of the new links have been announced.
+        time.sleep(10)
+
+    def rules(self):
+        pass
+
+    def rule(self, family, hook, target):
+        """This rule and no other."""
+        self.server.run("nft", "flush", "ruleset")
+        table, chain = HOOKS[hook]
+        jump, _ = TARGETS[target]
+        self.server.iptables(family, "-t", table, "-A", chain, "-p", "tcp", "--dport", PORT, "-j", *jump)
+
+    def arrived(self):
+        """How many packets have come back so far."""
+        (line,) = (line for line in self.client.proc("dev").splitlines() if line.strip().startswith("c0:"))
+        return int(line.split()[2])
+
+
+# After the packet sockets and before everything else.
+SINK = """
+table netdev sink {
+    chain in { type filter hook ingress device c0 priority 0; policy drop; }
+}
+"""
+
+
+def frame(lab, family, hook, target, case):
+    """What is sent again and again, as it looks when its turn has come."""
+    address = family.nobody if hook == "forward" else family.server
+    with Capture(lab.client, "c0", family) as capture:
+        puppet = Puppet(lab, family, capture, dst=address)
+        if case != "syn" and target == "xt_TARPIT":
+            puppet.connect()
+        if case == "probe" and target == "xt_TARPIT":
+            puppet.send("PA", 0, b"x" * 100)
+            assert puppet.answer().window == 0
+    mss = 1448 if family is V4 else 1428
+    if case == "syn":
+        return lab.frame(puppet.packet("S", -1), 0, 0)
+    if case == "probe":
+        time.sleep(PROBED)
+        return lab.frame(puppet.packet("A", 23), 0, 0)
+    if case == "data1400":
+        return lab.frame(puppet.packet("PA", 0, b"x" * 1400), 0, 0)
+    return lab.frame(puppet.packet("PA", 0, b"x" * SEGMENTS * mss), mss, family.header + 32)
+
+
+class Row:
+    """A row of BATCH times the same packet, for sendmmsg()."""
+
+    def __init__(self, data):
+        self.data = ctypes.create_string_buffer(data, len(data))
+        self.vector = (ctypes.c_uint64 * 2)(ctypes.addressof(self.data), len(data))
+        # struct mmsghdr: msghdr of 56 bytes, msg_len and padding.
+        one = struct.pack("=QIIQQQQiiII", 0, 0, 0, ctypes.addressof(self.vector), 1, 0, 0, 0, 0, 0, 0)
+        self.messages = ctypes.create_string_buffer(one * BATCH, len(one) * BATCH)
+
+    def send(self, sock):
+        """Sends all of them; the instructions that it took."""
+        begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        sent = libc.sendmmsg(sock, self.messages, BATCH, 0)
+        took = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - begin
+        assert sent == BATCH, f"sendmmsg: {sent}, errno {ctypes.get_errno()}"
+        return took
+
+
+def measure(lab, data, answers):
+    """The instructions that a packet takes, in each round; `answers` is how many answers each packet gets."""
+    row, sock = Row(data), lab.sock.fileno()
+    row.send(sock)
+    rounds = []
+    for _ in range(ROUNDS):
+        before = lab.arrived()
+        rounds.append(sum(row.send(sock) for _ in range(CALLS)) / (CALLS * BATCH))
+        arrived = lab.arrived() - before
+        assert arrived == answers * CALLS * BATCH, f"{arrived} answers to {CALLS * BATCH} packets"
+    return rounds
+
+
+def rows(lab, target):
+    """Measures a target wherever it can be."""
+    for family, hook in itertools.product(FAMILIES, TARGETS[target][1]):
+        lab.rule(family, hook, target)
+        for case in CASES:
+            rounds = measure(lab, frame(lab, family, hook, target, case), int(target != "drop"))
+            what = {"case": case, "family": 4 if family is V4 else 6, "hook": hook, "target": target}
+            spread = max(rounds) / min(rounds) - 1
+            assert spread <= SPREAD, f"{what}: rounds differ by {spread:.2%}: {rounds}"
+            yield what | {"insn_per_pkt": round(sum(rounds) / ROUNDS), "spread": spread}
+
+
+def compare(found):
+    """Adds over_drop and vs_xtables_addons."""
+    cost = {(r["case"], r["family"], r["hook"], r["target"]): r["insn_per_pkt"] for r in found}
+    for row in found:
+        case, family, hook = row["case"], row["family"], row["hook"]
+        drop, peer = cost[case, family, "input", "drop"], cost.get((case, family, hook, "xtables-addons"))
+        row["over_drop"] = row["insn_per_pkt"] - drop
+        comparable = peer and row["target"] != "drop"
+        row["vs_xtables_addons"] = round(row["over_drop"] / (peer - drop), 3) if comparable else None
+
+
+def table(found):
+    """The rows as people read them: a column for each case."""
+    lines = [("IPv", "hook", "target", *CASES)]
+    cells = {(r["family"], r["hook"], r["target"], r["case"]): r for r in found}
+    for family, (hook, target) in itertools.product((4, 6), PLACES):
+        lines.append((str(family), hook, target, *(cell(cells[family, hook, target, case]) for case in CASES)))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    texts = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines]
+    nowhere = [f"{target} in {hook}" for hook, target in itertools.product(HOOKS, TARGETS) if (hook, target) not in PLACES]
+    spread = max(row["spread"] for row in found)
+    return (
+        "Instructions per packet; +: more than DROP in INPUT; x: that, over the same of xtables-addons in this hook\n\n"
+        + "\n".join(texts)
+        + f"\n\nCannot be loaded there: {', '.join(nowhere)}.\n"
+        + f"{ROUNDS} rounds of {CALLS * BATCH:,} packets each, which differ by {spread:.2%} at most.\n"
+    )
+
+
+def cell(row):
+    text = f"{row['insn_per_pkt']:6,} {row['over_drop']:+7,}"
+    return text if row["vs_xtables_addons"] is None else f"{text} x{row['vs_xtables_addons']:.2f}"
+
+
+def main():
+    lab, found = Bench(), []
+    try:
+        for target in TARGETS:
+            if target == "xtables-addons":
+                # Two modules of this name do not fit into one kernel.
+                lab.server.run("nft", "flush", "ruleset")
+                unload()
+                load_peer()
+            found += rows(lab, target)
+            print(f"{target}: measured", flush=True)
+    finally:
+        lab.server.run("nft", "flush", "ruleset")
+        lab.close()
+    compare(found)
+    with open("/out/bench.txt", "w", encoding="ascii") as file:
+        file.write(table(found))
+    for row in found:
+        del row["spread"]
+    with open("/out/bench.json", "w", encoding="ascii") as file:
+        file.write("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
+
+
+main()
