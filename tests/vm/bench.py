@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measures for `make bench`, inside the guest: what a packet costs, in instructions. /out gets bench.json and bench.txt.
+"""Measures for `make bench`, inside the guest: what a packet costs, in instructions (docs/performance.md).
 
-The clock counts instructions, so the time that a row of packets takes is what they cost: from the generator's send to the
-end of the reply's way. All of it happens within sendmmsg(), on one processor: a packet socket gives each packet to a veth, whose
-other end is the server; the reply comes back over the same veth and is dropped by nftables as soon as it arrives.
+The clock counts instructions, so the time that a row of packets takes is what they cost: from the generator's send
+to the end of the reply's way. All of it happens within sendmmsg(), on one processor: a packet socket gives each packet
+to a veth, whose other end is the server; the reply comes back over the same veth and is dropped by nftables as soon as
+it arrives. /out gets bench.json and bench.txt.
 """
 
 import ctypes
@@ -182,7 +183,7 @@ def table(found):
         lines.append((str(family), hook, target, *(cell(cells[family, hook, target, case]) for case in CASES)))
     widths = [max(map(len, column)) for column in zip(*lines)]
     texts = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines]
-    nowhere = [f"{target} in {hook}" for hook, target in itertools.product(HOOKS, TARGETS) if (hook, target) not in PLACES]
+    nowhere = [f"{target} in {hook}" for hook in HOOKS for target in TARGETS if (hook, target) not in PLACES]
     spread = max(row["spread"] for row in found)
     return (
         "Instructions per packet; +: more than DROP in INPUT; x: that, over the same of xtables-addons in this hook\n\n"
