@@ -442,8 +442,8 @@ const fn untimed(place: Place) -> Result<Answer, Silence> {
     let Place { start, end, .. } = place;
     // An empty segment before the stream can only be a keep-alive; others are acknowledgments, as Linux
     // does not probe as long as it has data in flight, and the last octet of them is never taken. A FIN
-    // of its own is behind them.
-    if !place.has_payload() && start >= 0 {
+    // of its own is behind them, but for one that is all that was sent.
+    if !place.has_payload() && start >= place.fin as i32 {
         return Err(Silence::BareAck);
     }
     if start < 0 {
