@@ -18,6 +18,7 @@
 //! (`lib.rs`), so they know neither the kernel's types nor the host's.
 
 pub mod decide;
+mod hold;
 pub mod ip;
 pub mod isn;
 pub mod reply;
