@@ -394,11 +394,16 @@ def unload():
     sh("rmmod", "xt_TARPIT")
 
 
+# xtables-addons' module and extension, which have the names of ours, and where iptables then looks.
+PEER = "/opt/xtables-addons"
+PEERS_LIBDIR = f"{PEER}:/usr/lib/x86_64-linux-gnu/xtables"
+
+
 def load_peer():
-    """Loads xtables-addons' module, which has the name of ours, and lets iptables find its extension."""
-    peer = "/opt/xtables-addons"
-    sh("insmod", f"{peer}/xt_TARPIT.ko")
-    os.environ["XTABLES_LIBDIR"] = f"{peer}:/usr/lib/x86_64-linux-gnu/xtables"
+    """Loads xtables-addons' module, and lets iptables find its extension."""
+    sh("modprobe", "-a", *sh("modinfo", "-F", "depends", f"{PEER}/xt_TARPIT.ko").strip().split(","))
+    sh("insmod", f"{PEER}/xt_TARPIT.ko")
+    os.environ["XTABLES_LIBDIR"] = PEERS_LIBDIR
 
 
 class Puppet:
@@ -523,6 +528,12 @@ KEEP_ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
 )
+
+
+def keep_alive(sock):
+    """Turns KEEP_ALIVE on."""
+    for option in KEEP_ALIVE:
+        sock.setsockopt(*option)
 
 
 def alive(lab):

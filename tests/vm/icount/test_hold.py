@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from lab import ESTABLISHED, FAMILIES, FIRST_WINDOW, KEEP_ALIVE, Lab, alive, tcp_info, wait_until
+from lab import ESTABLISHED, FAMILIES, FIRST_WINDOW, Lab, alive, keep_alive, tcp_info, wait_until
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -85,11 +85,6 @@ class Exchange:
                 settled = settled or "S" not in after.flags
         assert settled, "nothing was answered after the handshake"
         assert len(self.back) <= len(self.out)
-
-
-def keep_alive(sock):
-    for option in KEEP_ALIVE:
-        sock.setsockopt(*option)
 
 
 def counters(host):
@@ -191,9 +186,8 @@ def acknowledged(seen):
     return [s.ack - seen.out[0].seq - 1 & 0xFFFFFFFF for s in seen.back]
 
 
-@cases([WRITES])
-def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
-    """After 24 hours still there, nothing given up, few octets taken, few packets an hour."""
+def still_there(day, case):
+    """What a live client's day came to, and its packets by hour: it is held, and nothing was taken back."""
     it = day[0][case]
     hours = it.exchange.hourly()
     print(f"\n{case}: the client's packets by hour: {hours}; {it.info['acked']} octets taken")
@@ -201,6 +195,13 @@ def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
     assert it.info["probes"] == 0
     taken = acknowledged(it.exchange)
     assert taken == sorted(taken), "never taken back"
+    return it, hours
+
+
+@cases([WRITES])
+def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
+    """After 24 hours still there, nothing given up, few octets taken, few packets an hour."""
+    it, hours = still_there(day, case)
     if case.timestamps:
         # An octet in every four minutes or so, three or four packets for each.
         assert FIRST_WINDOW + DAY / 310 <= it.info["acked"] <= FIRST_WINDOW + DAY / 180
@@ -215,13 +216,7 @@ def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
 @cases([SILENT, WROTE_LITTLE])
 def test_client_with_keep_alive_is_held_for_a_day(day, case):
     """Keep-alive 60/20/6: after 24 hours established, no probe unanswered, at most 62 packets an hour."""
-    it = day[0][case]
-    hours = it.exchange.hourly()
-    print(f"\n{case}: the client's packets by hour: {hours}")
-    assert it.info["state"] == ESTABLISHED
-    assert it.info["probes"] == 0
-    taken = acknowledged(it.exchange)
-    assert taken == sorted(taken), "never taken back"
+    it, hours = still_there(day, case)
     if case.what is WROTE_LITTLE and not case.timestamps:
         # The last octet is not taken, comes again every 120 s, and keeps the keep-alive away.
         assert it.info["acked"] == BYTES[case.what] - 1

@@ -11,15 +11,13 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
-from lab import ESTABLISHED, FAMILIES, KEEP_ALIVE, Lab, alive, tcp_info
+from lab import ESTABLISHED, FAMILIES, Lab, alive, keep_alive, tcp_info
 
 HOUR = 3600
 RTTS = (0, 0.1, 0.3)
 BANNER = b"220-Please wait.\r\n"
 # Ports by rule.
 RULES = {"--drip": 1001, "--profile linux": 1002}
-
-
 SILENT = "keep-alive"
 
 
@@ -72,8 +70,7 @@ def hours():
             family, rtt, rule, patience = key
             sock = labs[rtt].client.connect(family, RULES[rule])
             if patience == SILENT:
-                for option in KEEP_ALIVE:
-                    sock.setsockopt(*option)
+                keep_alive(sock)
             else:
                 sock.send(b"x" * 200)
             sock.setblocking(False)

@@ -5,13 +5,12 @@ import os
 import re
 
 import pytest
-from lab import FIRST_WINDOW, V4, Host, sh, tcp_info, unload, wait_until
+from lab import FIRST_WINDOW, PEER, PEERS_LIBDIR, V4, Host, sh, tcp_info, unload, wait_until
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
 RULE = ("INPUT", "-p", "tcp", "-m", "tcp", "--dport", "23", "-j", "TARPIT")
 SAVED = "-A INPUT -p tcp -m tcp --dport 23 -j TARPIT --tarpit"
 
-PEER = "/opt/xtables-addons"
 # Where iptables looks for the plugins that the peer's folder does not have.
 OWN = "/usr/lib/x86_64-linux-gnu/xtables"
 
@@ -37,7 +36,7 @@ def peers_plugin(monkeypatch):
     """iptables uses xtables-addons' libxt_TARPIT.so."""
     if not os.path.exists(f"{PEER}/libxt_TARPIT.so"):
         pytest.skip("xtables-addons' plugin is not in this guest")
-    monkeypatch.setenv("XTABLES_LIBDIR", f"{PEER}:{OWN}")
+    monkeypatch.setenv("XTABLES_LIBDIR", PEERS_LIBDIR)
 
 
 def saved(host, tool):
@@ -192,7 +191,7 @@ def test_rule_of_the_peers_plugin_is_ours(host, tool, monkeypatch):
     def use(path):
         monkeypatch.setenv("XTABLES_LIBDIR", path)
 
-    use(f"{PEER}:{OWN}")
+    use(PEERS_LIBDIR)
     host.run(tool, "-A", *RULE)
     host.run(tool, "-C", *RULE, "--tarpit")
     assert "TARPIT" in host.run(tool, "-nL", "INPUT")
@@ -207,7 +206,7 @@ def test_rule_of_the_peers_plugin_is_ours(host, tool, monkeypatch):
     ours = host.run(f"{tool}-save")
     assert saved(host, tool) == [SAVED]
 
-    use(f"{PEER}:{OWN}")
+    use(PEERS_LIBDIR)
     host.run(tool, "-F")
     host.run(f"{tool}-restore", text=ours)
     assert [line.split() for line in saved(host, tool)] == [SAVED.split()]
@@ -221,7 +220,7 @@ def test_rules_of_both_revisions_are_listed_together(host, tool, monkeypatch):
         pytest.skip("xtables-addons' plugin is not in this guest")
     rule = f"-A {' '.join(RULE)}"
     lines = [f"{rule} --tarpit", f"{rule} --tarpit --drip", f"{rule} --tarpit"]
-    monkeypatch.setenv("XTABLES_LIBDIR", f"{PEER}:{OWN}")
+    monkeypatch.setenv("XTABLES_LIBDIR", PEERS_LIBDIR)
     host.run(tool, "-A", *RULE)
     monkeypatch.setenv("XTABLES_LIBDIR", OWN)
     host.run(tool, "-A", *RULE, "--drip")
@@ -236,7 +235,7 @@ def test_rules_of_both_revisions_are_listed_together(host, tool, monkeypatch):
         host.run(f"{tool}-restore", text=done.stdout)
 
     # What the man page says that the other plugin makes of our rules.
-    monkeypatch.setenv("XTABLES_LIBDIR", f"{PEER}:{OWN}")
+    monkeypatch.setenv("XTABLES_LIBDIR", PEERS_LIBDIR)
     theirs = [line.rstrip() for line in saved(host, tool)]
     if tool.endswith("legacy"):
         assert theirs == [f"{rule} [unsupported revision]"] * 3

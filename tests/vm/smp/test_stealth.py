@@ -15,11 +15,9 @@ import time
 import detectors
 import pytest
 import wire
-from lab import FAMILIES, PORT, V4, V6, Capture, Lab, Puppet, sh
+from lab import FAMILIES, PEER, PORT, V4, V6, Capture, Lab, Puppet, load_peer
 
 TWIN = {V4: "192.0.2.3", V6: "2001:db8:1::3"}
-PEER = "/opt/xtables-addons"
-PEERS_PLUGIN = f"{PEER}:/usr/lib/x86_64-linux-gnu/xtables"
 
 HOLD, LINUX = (), ("--profile", "linux")
 
@@ -61,9 +59,8 @@ def lab(request):
     """One for each rule; with PEER, the module and plugin of xtables-addons."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == PEER:
-            sh("modprobe", "-a", *sh("modinfo", "-F", "depends", f"{PEER}/xt_TARPIT.ko").strip().split(","))
-            sh("insmod", f"{PEER}/xt_TARPIT.ko")
-            patch.setenv("XTABLES_LIBDIR", PEERS_PLUGIN)
+            patch.setenv("XTABLES_LIBDIR", "")  # to be as it was afterwards
+            load_peer()
         lab = Pair(request.param)
         yield lab
         lab.close()
