@@ -23,7 +23,8 @@ enum xt_tarpit_profile {
 };
 
 /* xt_tarpit_tginfo_v1::flags */
-#define XT_TARPIT_DRIP	0x01	/* send an octet of a banner now and then */
+#define XT_TARPIT_DRIP		0x01	/* send an octet of a banner now and then */
+#define XT_TARPIT_HAIRPIN	0x02	/* answer by the link that the packet came from */
 
 /* Revision 0. Padded to XT_ALIGN (8 bytes on 64-bit) by both sides. */
 struct xt_tarpit_tginfo {
@@ -31,14 +32,17 @@ struct xt_tarpit_tginfo {
 };
 
 /*
- * Revision 1. Profile and flags are for XT_TARPIT_TARPIT alone, and 0 with other variants;
- * XT_TARPIT_DRIP goes with XT_TARPIT_PROFILE_HOLD only.
+ * Revision 1. A member that is 0 leaves the default. Profile and XT_TARPIT_DRIP are for
+ * XT_TARPIT_TARPIT alone, the latter with XT_TARPIT_PROFILE_HOLD and no window only; a window is for
+ * all but XT_TARPIT_RESET.
  */
 struct xt_tarpit_tginfo_v1 {
 	__u8 variant;
 	__u8 profile;
 	__u8 flags;
-	__u8 reserved[5];	/* 0 */
+	__u8 ttl;		/* hop limit of the answers */
+	__u16 window;		/* window of the SYN-ACK, in octets */
+	__u8 reserved[2];	/* 0 */
 };
 
 #endif /* _XT_TARPIT_H */

@@ -22,6 +22,16 @@ module! {
     description: "Xtables: hold TCP connections at no cost",
     license: "GPL",
     alias: ["ipt_TARPIT", "ip6t_TARPIT"],
+    params: {
+        source_interval_ms: u32 {
+            default: 2000,
+            description: "Milliseconds for each answer to a source that has proved nothing (1-3600000)",
+        },
+        source_burst: u32 {
+            default: 8,
+            description: "How many such answers may go out at once",
+        },
+    },
 }
 
 /// The loaded module: the targets are registered for as long as it lives.

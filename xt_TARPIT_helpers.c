@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What cannot be said in Rust yet: the xt_target table, whose layout changes with the kernel's
- * version and configuration, and flat functions over the stack's inlines. It moves packets as it
- * is told to; what is answered is decided in tarpit/.
+ * version and configuration, and flat functions over the stack's inlines. It knows where a packet
+ * came from and which way an answer goes; what is answered is decided in tarpit/.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/netfilter/x_tables.h>
@@ -41,48 +44,148 @@ static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
 u64 xt_tarpit_key[2] __ro_after_init;
 
-/* Whether the packet is in FORWARD since a bridge passes it on. */
-static bool is_bridged(const struct sk_buff *skb)
+/* By which link, and between which stations, an answer goes back that is not routed. */
+struct station {
+	struct net_device *dev;		/* NULL when it is to be routed */
+	u8 peer[ETH_ALEN];
+	u8 self[ETH_ALEN];
+	__be16 vlan_proto;
+	u16 vlan_tci;			/* of a frame whose tag the card or the bridge has set aside */
+};
+
+struct xt_tarpit_call {
+	const struct xt_action_param *par;
+	struct net_device *in;
+	struct station back;
+};
+
+/* Whether a bridge passes the packet on. */
+static bool is_bridged(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 	const struct nf_bridge_info *info = nf_bridge_info_get(skb);
 
-	return info && info->physoutdev;
+	/* In PREROUTING the frame's address tells, in FORWARD that a port was found. */
+	return info && (xt_hooknum(par) == NF_INET_PRE_ROUTING ? info->pkt_otherhost
+							       : !!info->physoutdev);
 #else
 	return false;
 #endif
 }
 
-/* Whether the stack took the packet in, or routes it, for a single host. */
-static bool for_one_host(const struct sk_buff *skb, u8 family)
+/* The port that a bridged frame came in by; NULL if it is gone, or there is more than Ethernet to undo (PPPoE). */
+static struct net_device *bridged_from(const struct sk_buff *skb, const struct xt_action_param *par)
 {
-	if (is_bridged(skb) || skb->pkt_type != PACKET_HOST || !skb_valid_dst(skb))
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	if (nf_bridge_info_get(skb)->orig_proto == BRNF_PROTO_UNCHANGED)
+		return nf_bridge_get_physindev(skb, xt_net(par));
+#endif
+	return NULL;
+}
+
+/* The device that a packet came from: in a VRF, not the VRF's own. */
+static struct net_device *came_from(const struct sk_buff *skb, const struct xt_action_param *par)
+{
+	struct net_device *in = xt_in(par), *dev = NULL;
+
+	if (netif_is_l3_master(in))
+		dev = dev_get_by_index_rcu(xt_net(par), xt_family(par) == NFPROTO_IPV4 ?
+					   IPCB(skb)->iif : IP6CB(skb)->iif);
+	return dev ? dev : in;
+}
+
+/* Fills in @back for a packet that is to be answered by @dev. */
+static bool find_station(struct station *back, struct net_device *dev, const struct sk_buff *skb)
+{
+	const struct ethhdr *eth;
+
+	if (!skb_mac_header_was_set(skb) || skb->network_header - skb->mac_header < ETH_HLEN)
 		return false;
-	return family != NFPROTO_IPV4 ||
-	       !(skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST));
+	eth = eth_hdr(skb);
+	if (!is_valid_ether_addr(eth->h_source) || !is_valid_ether_addr(eth->h_dest))
+		return false;
+	back->dev = dev;
+	ether_addr_copy(back->peer, eth->h_source);
+	ether_addr_copy(back->self, eth->h_dest);
+	if (skb_vlan_tag_present(skb)) {
+		back->vlan_proto = skb->vlan_proto;
+		back->vlan_tci = skb_vlan_tag_get_id(skb);
+	}
+	return true;
+}
+
+/* Whether the packet came to one host, this one or one that it routes for. */
+static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param *par, u8 family)
+{
+	if (skb->pkt_type != PACKET_HOST)
+		return false;
+	if (family != NFPROTO_IPV4)
+		return true;
+	if (skb_valid_dst(skb))
+		return !(skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST));
+	/* In PREROUTING nobody has looked yet. */
+	switch (inet_addr_type_dev_table(xt_net(par), xt_in(par), ip_hdr(skb)->daddr)) {
+	case RTN_BROADCAST:
+	case RTN_MULTICAST:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* Whether the packet is what was in a frame of the device that it came from, and nothing else was undone. */
+static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_param *par)
+{
+	const struct net_device *in = xt_in(par);
+
+	return in->type == ARPHRD_ETHER && !netif_is_l3_master(in) && !secpath_exists(skb) &&
+	       !skb_metadata_dst((struct sk_buff *)skb);
+}
+
+/* Whether the source is an address of this host; in PREROUTING and for IPv6 nobody has looked. */
+static bool is_from_here(const struct sk_buff *skb, const struct xt_action_param *par)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+
+	if (xt_family(par) == NFPROTO_IPV6)
+		return ipv6_chk_addr(xt_net(par), &ipv6_hdr(skb)->saddr, NULL, 0);
+	return ipv4_is_loopback(iph->saddr) || ipv4_is_loopback(iph->daddr) ||
+	       inet_addr_type_dev_table(xt_net(par), xt_in(par), iph->saddr) == RTN_LOCAL;
 }
 
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
-			      const struct xt_tarpit_tginfo_v1 *info, u8 family, u32 headers_len)
+			      const struct xt_tarpit_tginfo_v1 *rule, u8 family, u32 headers_len)
 {
+	struct xt_tarpit_call call = { .par = par };
 	struct xt_tarpit_facts facts;
 	u32 mtu;
 
-	if (!for_one_host(skb, family))
-		return NF_DROP;
-	mtu = xt_in(par) ? READ_ONCE(xt_in(par)->mtu) : ETH_DATA_LEN;
+	/* Rules for both directions may name us in both (FireHOL); what this host sends is not ours. */
+	if (xt_hooknum(par) == NF_INET_LOCAL_OUT)
+		return XT_CONTINUE;
+	if (is_bridged(skb, par)) {
+		call.in = bridged_from(skb, par);
+		if (!call.in || skb->pkt_type != PACKET_HOST || !find_station(&call.back, call.in, skb))
+			return NF_DROP;
+	} else {
+		if (!for_one_host(skb, par, family))
+			return NF_DROP;
+		call.in = came_from(skb, par);
+		if (rule->flags & XT_TARPIT_HAIRPIN && came_by_ethernet(skb, par) &&
+		    (is_from_here(skb, par) || !find_station(&call.back, xt_in(par), skb)))
+			return NF_DROP;
+	}
+	mtu = READ_ONCE(call.in->mtu);
 	facts = (struct xt_tarpit_facts) {
 		.headers = skb->data,
+		.rule = rule,
 		.readable = skb_headlen(skb),
 		.len = skb->len,
 		.now_ms = jiffies_to_msecs(jiffies),
 		.mss = clamp(mtu, headers_len, IP_MAX_MTU) - headers_len,
 		.family = family,
-		.variant = info->variant,
-		.profile = info->profile,
-		.flags = info->flags,
 	};
-	return xt_tarpit_target(skb, par, &facts);
+	return xt_tarpit_target(skb, &call, &facts);
 }
 
 /* What a rule of revision 0 says in the words of revision 1. */
@@ -98,16 +201,16 @@ static struct xt_tarpit_tginfo_v1 from_v0(const void *targinfo)
 
 static unsigned int tarpit_tg4_v0(struct sk_buff *skb, const struct xt_action_param *par)
 {
-	const struct xt_tarpit_tginfo_v1 info = from_v0(par->targinfo);
+	const struct xt_tarpit_tginfo_v1 rule = from_v0(par->targinfo);
 
-	return tarpit_tg(skb, par, &info, NFPROTO_IPV4, HEADERS_LEN4);
+	return tarpit_tg(skb, par, &rule, NFPROTO_IPV4, HEADERS_LEN4);
 }
 
 static unsigned int tarpit_tg6_v0(struct sk_buff *skb, const struct xt_action_param *par)
 {
-	const struct xt_tarpit_tginfo_v1 info = from_v0(par->targinfo);
+	const struct xt_tarpit_tginfo_v1 rule = from_v0(par->targinfo);
 
-	return tarpit_tg(skb, par, &info, NFPROTO_IPV6, HEADERS_LEN6);
+	return tarpit_tg(skb, par, &rule, NFPROTO_IPV6, HEADERS_LEN6);
 }
 
 static unsigned int tarpit_tg4_v1(struct sk_buff *skb, const struct xt_action_param *par)
@@ -120,40 +223,49 @@ static unsigned int tarpit_tg6_v1(struct sk_buff *skb, const struct xt_action_pa
 	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV6, HEADERS_LEN6);
 }
 
-static int check(const struct xt_tarpit_tginfo_v1 *info)
+static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo_v1 *rule)
 {
-	int err = xt_tarpit_checkentry(info->variant, info->profile, info->flags);
+	int err = xt_tarpit_checkentry(rule);
 
-	if (!err && memchr_inv(info->reserved, 0, sizeof(info->reserved)))
-		err = -EINVAL;
-	if (err)
-		pr_info_ratelimited("a rule with mode %u, profile %u and flags %#x is not supported by this version\n",
-				    info->variant, info->profile, info->flags);
-	return err;
+	if (err) {
+		pr_info_ratelimited("a rule with mode %u, profile %u, flags %#x, ttl %u and window %u is not supported by this version\n",
+				    rule->variant, rule->profile, rule->flags, rule->ttl, rule->window);
+		return err;
+	}
+	/*
+	 * Only packets that could begin a connection come there. Of a user-defined chain
+	 * nft_compat does not say where it is called from.
+	 */
+	if (!strcmp(par->table, "nat") && par->hook_mask != 1 << NF_INET_LOCAL_IN) {
+		pr_info_ratelimited("in the nat table, TARPIT is for INPUT only\n");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int tarpit_tg_check_v0(const struct xt_tgchk_param *par)
 {
-	const struct xt_tarpit_tginfo_v1 info = from_v0(par->targinfo);
+	const struct xt_tarpit_tginfo_v1 rule = from_v0(par->targinfo);
 
-	return check(&info);
+	return check(par, &rule);
 }
 
 static int tarpit_tg_check_v1(const struct xt_tgchk_param *par)
 {
-	return check(par->targinfo);
+	return check(par, par->targinfo);
 }
 
 /* Any protocol is accepted: fail2ban and CrowdSec write rules without -p tcp. */
-#define TARPIT(rev, v, info) {							\
-		.name		= "TARPIT",					\
-		.revision	= rev,						\
-		.family		= NFPROTO_IPV##v,				\
-		.hooks		= 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD,	\
-		.target		= tarpit_tg##v##_v##rev,			\
-		.checkentry	= tarpit_tg_check_v##rev,			\
-		.targetsize	= sizeof(struct info),				\
-		.me		= THIS_MODULE,					\
+#define TARPIT(rev, v, info) {								\
+		.name		= "TARPIT",						\
+		.revision	= rev,							\
+		.family		= NFPROTO_IPV##v,					\
+		.hooks		= 1 << NF_INET_PRE_ROUTING | 1 << NF_INET_LOCAL_IN |	\
+				  1 << NF_INET_FORWARD | 1 << NF_INET_LOCAL_OUT,	\
+		.target		= tarpit_tg##v##_v##rev,				\
+		.checkentry	= tarpit_tg_check_v##rev,				\
+		.targetsize	= sizeof(struct info),					\
+		.me		= THIS_MODULE,						\
 	}
 
 static struct xt_target tarpit_tg_reg[] __read_mostly = {
@@ -175,9 +287,9 @@ struct xt_tarpit_net {
 
 static unsigned int xt_tarpit_net_id __read_mostly;
 
-void xt_tarpit_count(const struct xt_action_param *par, u32 trapped_ms)
+void xt_tarpit_count(const struct xt_tarpit_call *call, u32 trapped_ms)
 {
-	const struct xt_tarpit_net *tn = net_generic(xt_net(par), xt_tarpit_net_id);
+	const struct xt_tarpit_net *tn = net_generic(xt_net(call->par), xt_tarpit_net_id);
 
 	this_cpu_inc(tn->stat->replies);
 	this_cpu_add(tn->stat->trapped_ms, trapped_ms);
@@ -285,13 +397,15 @@ bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len)
 	return skb_copy_bits(skb, 0, to, len) == 0;
 }
 
-bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, u32 thoff)
+bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff)
 {
+	const u8 family = xt_family(call->par);
+
 	/*
 	 * nf_ip_checksum() counts on the IP header to sum up to zero, which it no longer does when the
 	 * stack has written into an option of it (timestamp, record route).
 	 */
-	if (xt_family(par) == NFPROTO_IPV4 && thoff > sizeof(struct iphdr) &&
+	if (family == NFPROTO_IPV4 && thoff > sizeof(struct iphdr) &&
 	    !skb_csum_unnecessary(skb)) {
 		__wsum sum = skb_checksum(skb, thoff, skb->len - thoff, 0);
 
@@ -301,7 +415,7 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, 
 	 * Always as for local input: for other hooks, nf_checksum() takes a hardware's full checksum
 	 * for right without comparing it.
 	 */
-	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, xt_family(par)) == 0;
+	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, family) == 0;
 }
 
 /* Whether there is room, and nobody else needs what would be overwritten: headers, length, skb_shinfo(). */
@@ -315,14 +429,18 @@ static bool reusable(const struct sk_buff *skb, u32 len)
 }
 
 /* Lets @reply carry the connection of @skb, so that NAT is undone, or marks it as untracked. */
-static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
+static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb,
+			     const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
 	enum ip_conntrack_info ctinfo;
 	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
 
-	if (!ct) {
-		/* Untracked or invalid; without a mark the reply would make an entry of its own. */
+	/* Before routing, addresses are still those on the wire, and an answer with them is right. */
+	if (!ct || xt_hooknum(par) == NF_INET_PRE_ROUTING) {
+		if (reply == skb)
+			nf_reset_ct(reply);
+		/* Without a mark the reply would make an entry of its own. */
 		nf_ct_set(reply, NULL, IP_CT_UNTRACKED);
 		return;
 	}
@@ -348,6 +466,7 @@ static void clear_metadata(struct sk_buff *skb)
 	u32 mark = skb->mark;
 
 	skb_orphan(skb);
+	skb_dst_drop(skb);
 	skb_ext_reset(skb);
 	memset(&skb->headers, 0, sizeof(skb->headers));
 	skb->alloc_cpu = alloc_cpu;
@@ -367,7 +486,7 @@ static void clear_metadata(struct sk_buff *skb)
 	}
 }
 
-/* A packet of @len bytes that goes where @skb would be answered to. */
+/* A packet of @len bytes that stands for the reply to @skb. */
 static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
 {
 	struct sk_buff *reply = alloc_skb(LL_MAX_HEADER + len, GFP_ATOMIC);
@@ -376,17 +495,15 @@ static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
 		return NULL;
 	skb_reserve(reply, LL_MAX_HEADER);
 	skb_put_zero(reply, len);
-	/* Valid for as long as @skb, which outlives the routing of the reply. */
-	skb_dst_set_noref(reply, skb_dst(skb));
 	reply->protocol = skb->protocol;
 	reply->mark = skb->mark;
 	return reply;
 }
 
-struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param *par, u32 len,
+struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 len,
 			       u32 tcp_len, u8 **headers)
 {
-	struct net *net = xt_net(par);
+	struct net *net = xt_net(call->par);
 	struct sk_buff *reply = skb;
 
 	if (!reusable(skb, len)) {
@@ -398,31 +515,58 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param
 			return NULL;
 		clear_metadata(skb);
 	}
-	attach_conntrack(reply, skb);
-	reply->mark = xt_family(par) == NFPROTO_IPV4 ? IP4_REPLY_MARK(net, reply->mark)
-						     : IP6_REPLY_MARK(net, reply->mark);
+	attach_conntrack(reply, skb, call->par);
+	reply->mark = xt_family(call->par) == NFPROTO_IPV4 ? IP4_REPLY_MARK(net, reply->mark)
+							   : IP6_REPLY_MARK(net, reply->mark);
 	skb_reset_network_header(reply);
 	skb_set_transport_header(reply, len - tcp_len);
 	*headers = reply->data;
 	return reply;
 }
 
+/* Whether a @local route leads to this host itself, for a packet that came from elsewhere. */
+static bool is_own(bool local, const struct xt_action_param *par)
+{
+	const struct net_device *in = xt_in(par);
+
+	/* IPv4 has validated the source before all other hooks. */
+	if (xt_family(par) == NFPROTO_IPV4 && xt_hooknum(par) != NF_INET_PRE_ROUTING)
+		return false;
+	return local && !(in->flags & IFF_LOOPBACK) && !netif_is_l3_master(in);
+}
+
 static int route4(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)
 {
-	unsigned int type = xt_hooknum(par) == NF_INET_LOCAL_IN ? RTN_LOCAL : RTN_UNSPEC;
-	int err = ip_route_me_harder(net, NULL, skb, type);
+	struct iphdr *iph = ip_hdr(skb);
+	struct flowi4 fl4 = {
+		.flowi4_l3mdev = l3mdev_master_ifindex_rcu(xt_in(par)),
+		.flowi4_mark = skb->mark,
+		.flowi4_proto = IPPROTO_TCP,
+		/* The address may be anybody's: in FORWARD, or of a netblock that is routed here. */
+		.flowi4_flags = FLOWI_FLAG_ANYSRC,
+		.saddr = iph->saddr,
+		.daddr = iph->daddr,
+		.fl4_sport = tcp_hdr(skb)->source,
+		.fl4_dport = tcp_hdr(skb)->dest,
+	};
+	struct rtable *rt;
 
-	if (err)
-		return err;
+	security_skb_classify_flow(skb, flowi4_to_flowi_common(&fl4));
+	rt = ip_route_output_flow(net, &fl4, NULL);
+	if (IS_ERR(rt))
+		return PTR_ERR(rt);
+	skb_dst_set(skb, &rt->dst);
 	/* Only the routing table knows a subnet's broadcast address, be it the peer's. */
-	if (skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST))
+	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST) || is_own(rt->rt_flags & RTCF_LOCAL, par))
 		return -EINVAL;
-	ip_hdr(skb)->ttl = ip4_dst_hoplimit(skb_dst(skb));
+	if (!iph->ttl)
+		iph->ttl = ip4_dst_hoplimit(&rt->dst);
 	return 0;
 }
 
-static int route6(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)
+static int route6(struct net *net, struct sk_buff *skb, const struct xt_tarpit_call *call)
 {
+	const struct xt_action_param *par = call->par;
 	struct ipv6hdr *ip6h = ipv6_hdr(skb);
 	struct flowi6 fl6 = {
 		.flowi6_proto = IPPROTO_TCP,
@@ -435,30 +579,30 @@ static int route6(struct net *net, struct sk_buff *skb, const struct xt_action_p
 	struct dst_entry *dst;
 
 	/* A link-local peer is behind the link that its packet came from, and no other. */
-	if (ipv6_addr_type(&fl6.daddr) & IPV6_ADDR_LINKLOCAL && xt_in(par))
-		fl6.flowi6_oif = xt_in(par)->ifindex;
+	if (ipv6_addr_type(&fl6.daddr) & IPV6_ADDR_LINKLOCAL)
+		fl6.flowi6_oif = call->in->ifindex;
 	else
-		fl6.flowi6_oif = l3mdev_master_ifindex(skb_dst_dev(skb));
+		fl6.flowi6_l3mdev = l3mdev_master_ifindex_rcu(xt_in(par));
 	security_skb_classify_flow(skb, flowi6_to_flowi_common(&fl6));
 
 	dst = ip6_route_output(net, NULL, &fl6);
-	if (dst->error) {
-		int err = dst->error;
-
+	if (dst->error || is_own(dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL, par)) {
 		dst_release(dst);
-		return err;
+		return -EINVAL;
 	}
 	dst = xfrm_lookup(net, dst, flowi6_to_flowi(&fl6), NULL, 0);
 	if (IS_ERR(dst))
 		return PTR_ERR(dst);
-	skb_dst_drop(skb);
 	skb_dst_set(skb, dst);
-	ip6h->hop_limit = ip6_dst_hoplimit(dst);
+	if (!ip6h->hop_limit)
+		ip6h->hop_limit = ip6_dst_hoplimit(dst);
 	return 0;
 }
 
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_action_param *par)
+/* The way of a reply that is a packet of this host. */
+static void send_routed(struct sk_buff *reply, const struct xt_tarpit_call *call)
 {
+	const struct xt_action_param *par = call->par;
 	struct net *net = xt_net(par);
 
 	/* The errors of the output functions are the network's loss; they consume in any case. */
@@ -467,13 +611,50 @@ void xt_tarpit_send(struct sk_buff *reply, const struct xt_action_param *par)
 			goto free;
 		ip_local_out(net, NULL, reply);
 	} else {
-		if (route6(net, reply, par))
+		if (route6(net, reply, call))
 			goto free;
 		ip6_local_out(net, NULL, reply);
 	}
 	return;
 free:
 	kfree_skb(reply);
+}
+
+/* The way of a reply that goes back as its packet came. */
+static void send_back(struct sk_buff *reply, const struct station *back,
+		      const struct xt_action_param *par)
+{
+	struct net *net = xt_net(par);
+
+	if (xt_family(par) == NFPROTO_IPV4) {
+		if (!ip_hdr(reply)->ttl)
+			ip_hdr(reply)->ttl = READ_ONCE(net->ipv4.sysctl_ip_default_ttl);
+		ip_send_check(ip_hdr(reply));
+	} else if (!ipv6_hdr(reply)->hop_limit) {
+		ipv6_hdr(reply)->hop_limit = READ_ONCE(net->ipv6.devconf_all->hop_limit);
+	}
+	nf_reset_ct(reply);
+	reply->mark = 0;
+	reply->dev = back->dev;
+	if (back->vlan_proto)
+		__vlan_hwaccel_put_tag(reply, back->vlan_proto, back->vlan_tci);
+	if (skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) ||
+	    dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
+			    reply->len) < 0)
+		kfree_skb(reply);
+	else
+		dev_queue_xmit(reply);
+}
+
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call)
+{
+	/* As REJECT: the connection of which one end is told that it is gone. */
+	if (tcp_hdr(reply)->rst)
+		nf_ct_set_closing(skb_nfct(reply));
+	if (call->back.dev)
+		send_back(reply, &call->back, call->par);
+	else
+		send_routed(reply, call);
 }
 
 void xt_tarpit_free(struct sk_buff *reply)

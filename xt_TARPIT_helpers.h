@@ -10,19 +10,19 @@
 #include <linux/types.h>
 
 struct sk_buff;
-struct xt_action_param;
+/* One packet that a rule has matched: what the rule says, and where an answer would go. C's own. */
+struct xt_tarpit_call;
+struct xt_tarpit_tginfo_v1;
 
 /* What the Rust half needs to know about a packet that a rule has matched. */
 struct xt_tarpit_facts {
 	const u8 *headers;	/* the packet, from its IP header */
+	const struct xt_tarpit_tginfo_v1 *rule;
 	u32 readable;		/* how many bytes of it are there, linear */
 	u32 len;		/* how many bytes the packet has */
 	u32 now_ms;		/* monotonic clock, wraps */
 	u16 mss;		/* what fits the link that the packet came from */
 	u8 family;		/* NFPROTO_IPV4 or NFPROTO_IPV6 */
-	u8 variant;		/* enum xt_tarpit_variant */
-	u8 profile;		/* enum xt_tarpit_profile */
-	u8 flags;		/* XT_TARPIT_DRIP */
 };
 
 /* 128 random bits, drawn before the targets are registered and constant from then on. */
@@ -37,27 +37,30 @@ void xt_tarpit_unregister(void);
 /* Copies the first @len bytes of a packet of at least as many; false if they cannot be read. */
 bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
 /* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
-bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_action_param *par, u32 thoff);
+bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff);
 /*
  * Turns @skb into a packet of @len linear, initialised bytes, at @headers, for a reply of which the
  * last @tcp_len are the transport's: @skb itself where it is not needed by anybody else, or a new
  * one. NULL, with @skb still fit to be dropped, when memory is short. The caller owns the result.
  */
-struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_action_param *par, u32 len,
+struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 len,
 			       u32 tcp_len, u8 **headers);
-/* Routes and sends a reply of xt_tarpit_turn()'s, whose headers are written. Consumes it. */
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_action_param *par);
+/*
+ * Sends a reply of xt_tarpit_turn()'s, whose headers are written; a hop limit of 0 is filled in.
+ * Consumes it.
+ */
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call);
 /* Counts an answer to a client that was held for @trapped_ms since the one before. */
-void xt_tarpit_count(const struct xt_action_param *par, u32 trapped_ms);
+void xt_tarpit_count(const struct xt_tarpit_call *call, u32 trapped_ms);
 /* Frees a reply that is not sent. */
 void xt_tarpit_free(struct sk_buff *reply);
 
 /* Owned by Rust, called by C. */
 
 /* Takes one packet; the netfilter verdict for it. */
-unsigned int xt_tarpit_target(struct sk_buff *skb, const struct xt_action_param *par,
+unsigned int xt_tarpit_target(struct sk_buff *skb, const struct xt_tarpit_call *call,
 			      const struct xt_tarpit_facts *facts);
 /* Judges a rule before it is loaded; 0 or a negative errno. Process context. */
-int xt_tarpit_checkentry(u8 variant, u8 profile, u8 flags);
+int xt_tarpit_checkentry(const struct xt_tarpit_tginfo_v1 *rule);
 
 #endif /* _XT_TARPIT_HELPERS_H */

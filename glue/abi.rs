@@ -2,7 +2,10 @@
 
 //! The Rust side of `xt_TARPIT_helpers.h`, which says what each item means and who may call it.
 
-use crate::tarpit::Key;
+use crate::tarpit::{
+    Key,
+    Rule, //
+};
 use core::ptr::NonNull;
 use kernel::{
     build_assert::static_assert,
@@ -15,9 +18,9 @@ pub(super) struct SkBuff {
     _opaque: [u8; 0],
 }
 
-/// `struct xt_action_param`.
+/// `struct xt_tarpit_call`.
 #[repr(C)]
-pub(super) struct ActionParam {
+pub(super) struct Call {
     _opaque: [u8; 0],
 }
 
@@ -25,18 +28,17 @@ pub(super) struct ActionParam {
 #[repr(C)]
 pub(super) struct Facts {
     pub(super) headers: *const u8,
+    pub(super) rule: *const Rule,
     pub(super) readable: u32,
     pub(super) len: u32,
     pub(super) now_ms: u32,
     pub(super) mss: u16,
     pub(super) family: u8,
-    pub(super) variant: u8,
-    pub(super) profile: u8,
-    pub(super) flags: u8,
 }
 
 static_assert!(size_of::<Facts>() == 32);
 static_assert!(size_of::<Key>() == 16);
+static_assert!(size_of::<Rule>() == 8);
 
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;
@@ -53,16 +55,15 @@ extern "C" {
     pub(super) fn xt_tarpit_unregister();
 
     pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
-    pub(super) fn xt_tarpit_checksum(skb: *mut SkBuff, par: *const ActionParam, thoff: u32)
-        -> bool;
+    pub(super) fn xt_tarpit_checksum(skb: *mut SkBuff, call: *const Call, thoff: u32) -> bool;
     pub(super) fn xt_tarpit_turn(
         skb: *mut SkBuff,
-        par: *const ActionParam,
+        call: *const Call,
         len: u32,
         tcp_len: u32,
         headers: *mut NonNull<u8>,
     ) -> *mut SkBuff;
-    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, par: *const ActionParam);
-    pub(super) fn xt_tarpit_count(par: *const ActionParam, trapped_ms: u32);
+    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call);
+    pub(super) fn xt_tarpit_count(call: *const Call, trapped_ms: u32);
     pub(super) fn xt_tarpit_free(reply: *mut SkBuff);
 }

@@ -1,21 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]).
+//! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
+//! where frozen connections go on.
 //!
-//! A table of fixed size, no allocation, no lock: each entry is one word that holds when its budget
-//! will be whole again (a token bucket in the form of the generic cell rate algorithm). Who
+//! Two tables of fixed size, no allocation, no lock: an entry is one word. That of a budget is when
+//! it will be whole again (a token bucket in the form of the generic cell rate algorithm); who
 //! shares an entry shares its budget. Only the replies that carry a limit come here.
 
-use crate::tarpit::Limit;
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use crate::{
+    module_parameters::{
+        source_burst,
+        source_interval_ms, //
+    },
+    tarpit::{
+        frozen::remember,
+        Limit,
+        Reply, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
 };
 
-/// One reply every two seconds ...
-const INTERVAL_MS: u32 = 2_000;
-/// ... and eight of them at once.
-const BURST_MS: u32 = 8 * INTERVAL_MS;
+/// Judges the parameters of the module: an interval of at most an hour, and a budget that is whole
+/// again after at most a day.
+pub(super) fn check_parameters() -> Result {
+    let whole_ms = source_burst.value().checked_mul(source_interval_ms.value());
+    match (source_interval_ms.value(), whole_ms) {
+        (1..=3_600_000, Some(1..=86_400_000)) => Ok(()),
+        (interval, _) => {
+            pr_err!(
+                "source_interval_ms={} with source_burst={} is out of range: 1 to 3600000, times burst at most 86400000\n",
+                interval,
+                source_burst.value()
+            );
+            Err(EINVAL)
+        }
+    }
+}
 
 /// With 10,000 sources at a time, two or three share a budget.
 const BUCKETS: usize = 4096;
@@ -23,12 +49,33 @@ const BUCKETS: usize = 4096;
 /// When each budget will be whole again.
 static SOURCES: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 
-/// Takes one reply out of its budget; whether there was one left.
-pub(super) fn admit(limit: Limit, now_ms: u32) -> bool {
-    match limit {
+/// The connections that were running before their rule ([`remember`]). Who shares an entry takes it over.
+static FROZEN: [Atomic<u64>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
+
+/// Takes a reply out of its budget; whether there was one left, and it may go out.
+pub(super) fn admit(reply: &mut Reply, now_ms: u32) -> bool {
+    match reply.limit {
         Limit::None => true,
         Limit::Source(bucket) => take(bucket, now_ms),
+        Limit::Frozen {
+            source,
+            flow,
+            silent,
+        } => thaw_at(flow, silent, reply, now_ms) && !silent && take(source, now_ms),
     }
+}
+
+/// Lets a reply acknowledge nothing of the connection that it freezes; whether it is known what that is.
+fn thaw_at(flow: u64, silent: bool, reply: &mut Reply, now_ms: u32) -> bool {
+    // CAST: the remainder is an index of the table.
+    let Some(entry) = FROZEN.get(flow as usize % BUCKETS) else {
+        return false;
+    };
+    let seen = entry.load(Relaxed);
+    let (new, ack) = remember(seen, flow, reply.ack, silent, now_ms);
+    reply.ack = ack;
+    // Another CPU was faster: that may have been the first segment.
+    new == seen || entry.cmpxchg(seen, new, Relaxed).is_ok()
 }
 
 fn take(bucket: u32, now_ms: u32) -> bool {
@@ -37,16 +84,18 @@ fn take(bucket: u32, now_ms: u32) -> bool {
         return false;
     };
     let seen = whole_at.load(Relaxed);
+    let interval_ms = source_interval_ms.value();
+    let whole_ms = interval_ms.wrapping_mul(source_burst.value());
     // What was due long ago is whole. It may look due again for a moment each time that the clock
     // wraps, and an unused one just before it does: that costs some replies then, no more.
     let owed = match seen.wrapping_sub(now_ms) {
-        owed @ 0..=BURST_MS => owed,
+        owed if owed <= whole_ms => owed,
         _ => 0,
     };
-    if owed > BURST_MS - INTERVAL_MS {
+    if owed > whole_ms.wrapping_sub(interval_ms) {
         return false;
     }
-    let after = now_ms.wrapping_add(owed).wrapping_add(INTERVAL_MS);
+    let after = now_ms.wrapping_add(owed).wrapping_add(interval_ms);
     // Another CPU was faster with this very budget: that was the reply.
     whole_at.cmpxchg(seen, after, Relaxed).is_ok()
 }

@@ -5,7 +5,7 @@
 //! An [`Incoming`] is looked at, and dropped or turned around. What [`Incoming::turn`] gives is an
 //! [`Outgoing`], which is sent, or freed when it goes out of scope: there is no third way.
 
-use super::abi::{self, ActionParam, Facts, SkBuff};
+use super::abi::{self, Call, Facts, SkBuff};
 use core::{
     mem::ManuallyDrop,
     ptr::NonNull,
@@ -17,12 +17,12 @@ use kernel::ffi::c_uint;
 ///
 /// # Invariants
 ///
-/// `skb` and `par` are what x_tables called the target with, and that call has not returned; nobody
-/// else reads or writes the linear part of `skb` through them, and `facts.readable` bytes of it are
-/// valid for reads at `facts.headers`.
+/// `skb` is what x_tables called the target with, `call` describes that call, which has not returned;
+/// nobody else reads or writes the linear part of `skb` through them, and `facts.readable` bytes of it
+/// are valid for reads at `facts.headers`.
 pub(super) struct Incoming<'a> {
     skb: NonNull<SkBuff>,
-    par: NonNull<ActionParam>,
+    call: NonNull<Call>,
     facts: &'a Facts,
 }
 
@@ -31,16 +31,12 @@ impl<'a> Incoming<'a> {
     ///
     /// # Safety
     ///
-    /// - `skb` and `par` are the arguments of an x_tables target that has not returned yet.
+    /// - `skb` and `call` belong to the call of an x_tables target that has not returned yet.
     /// - `facts` was filled in for this `skb`, whose linear part has not changed since.
     /// - This is the only `Incoming` of that call.
-    pub(super) unsafe fn new(
-        skb: NonNull<SkBuff>,
-        par: NonNull<ActionParam>,
-        facts: &'a Facts,
-    ) -> Self {
+    pub(super) unsafe fn new(skb: NonNull<SkBuff>, call: NonNull<Call>, facts: &'a Facts) -> Self {
         // INVARIANT: the safety contract says just that.
-        Self { skb, par, facts }
+        Self { skb, call, facts }
     }
 
     /// The packet from its IP header, as far as it is linear.
@@ -70,10 +66,10 @@ impl<'a> Incoming<'a> {
 
     /// Whether the checksum of the TCP segment `offset` bytes into the packet is right.
     pub(super) fn checksum_is_right(&self, offset: usize) -> bool {
-        // SAFETY: `skb` and `par` are valid by the type invariant; of `skb` only the notes on its
+        // SAFETY: `skb` and `call` are valid by the type invariant; of `skb` only the notes on its
         // checksum are changed, which no reference of ours covers.
         // CAST: an offset into the packet, whose length is a `u32`.
-        unsafe { abi::xt_tarpit_checksum(self.skb.as_ptr(), self.par.as_ptr(), offset as u32) }
+        unsafe { abi::xt_tarpit_checksum(self.skb.as_ptr(), self.call.as_ptr(), offset as u32) }
     }
 
     /// Turns the packet into one of `len` bytes, the last `tcp_len` of them TCP's.
@@ -81,13 +77,13 @@ impl<'a> Incoming<'a> {
     /// `None` when there is no memory; the packet is then to be dropped.
     pub(super) fn turn(self, len: usize, tcp_len: usize) -> Option<Outgoing> {
         let mut headers = NonNull::dangling();
-        // SAFETY: `skb` and `par` are valid by the type invariant, and no reference to the packet's
+        // SAFETY: `skb` and `call` are valid by the type invariant, and no reference to the packet's
         // bytes outlives `self`.
         // CAST: a reply has at most 80 bytes.
         let reply = unsafe {
             abi::xt_tarpit_turn(
                 self.skb.as_ptr(),
-                self.par.as_ptr(),
+                self.call.as_ptr(),
                 len as u32,
                 tcp_len as u32,
                 &mut headers,
@@ -95,12 +91,12 @@ impl<'a> Incoming<'a> {
         };
         let reply = NonNull::new(reply)?;
         // INVARIANT: the contract of `xt_tarpit_turn`: the result is the caller's own, with `len`
-        // linear, initialised bytes at `headers`. `par` is valid as before, and stays so as it is only used
+        // linear, initialised bytes at `headers`. `call` is valid as before, and stays so as it is only used
         // within the same call of the target.
         Some(Outgoing {
             in_place: reply == self.skb,
             reply,
-            par: self.par,
+            call: self.call,
             headers,
             len,
         })
@@ -111,11 +107,11 @@ impl<'a> Incoming<'a> {
 ///
 /// # Invariants
 ///
-/// `reply` is owned, `len` initialised bytes at `headers` are its linear part and nobody else's; `par` is that of
+/// `reply` is owned, `len` initialised bytes at `headers` are its linear part and nobody else's; `call` is that of
 /// the target's call in which it was made, and that call has not returned.
 pub(super) struct Outgoing {
     reply: NonNull<SkBuff>,
-    par: NonNull<ActionParam>,
+    call: NonNull<Call>,
     headers: NonNull<u8>,
     len: usize,
     in_place: bool,
@@ -139,16 +135,16 @@ impl Outgoing {
 
     /// Counts the reply, and the time that its peer has spent since the one before.
     pub(super) fn count(&self, trapped_ms: u32) {
-        // SAFETY: by the type invariant `par` is valid.
-        unsafe { abi::xt_tarpit_count(self.par.as_ptr(), trapped_ms) };
+        // SAFETY: by the type invariant `call` is valid.
+        unsafe { abi::xt_tarpit_count(self.call.as_ptr(), trapped_ms) };
     }
 
     /// Sends the reply, whose headers have been written.
     pub(super) fn send(self) {
         let this = ManuallyDrop::new(self);
-        // SAFETY: by the type invariant `reply` is owned and `par` valid. The callee consumes the
+        // SAFETY: by the type invariant `reply` is owned and `call` valid. The callee consumes the
         // reply, and `ManuallyDrop` keeps it from being freed again.
-        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.par.as_ptr()) };
+        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.call.as_ptr()) };
     }
 }
 

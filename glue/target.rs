@@ -3,7 +3,7 @@
 //! The x_tables target: registration, the judgement of a rule, and the way of a packet.
 
 use super::{
-    abi::{self, ActionParam, Facts, SkBuff},
+    abi::{self, Call, Facts, SkBuff},
     limit,
     skb::Incoming, //
 };
@@ -14,6 +14,7 @@ use crate::tarpit::{
     Packet,
     Policy,
     Reply,
+    Rule,
     Silence, //
 };
 use core::ptr::NonNull;
@@ -30,8 +31,9 @@ use kernel::{
 pub(crate) struct Registration(());
 
 impl Registration {
-    /// Draws the key and registers the targets.
+    /// Judges the module's parameters, draws the key and registers the targets.
     pub(crate) fn new() -> Result<Self> {
+        limit::check_parameters()?;
         // SAFETY: called once, from the module's init, in process context.
         to_result(unsafe { abi::xt_tarpit_register() })?;
         // INVARIANT: the registration has just succeeded.
@@ -49,8 +51,8 @@ impl Drop for Registration {
 
 /// The judgement of a rule: xt_target::checkentry.
 #[no_mangle]
-extern "C" fn xt_tarpit_checkentry(variant: u8, profile: u8, flags: u8) -> c_int {
-    match Policy::from_rule(variant, profile, flags) {
+extern "C" fn xt_tarpit_checkentry(rule: &Rule) -> c_int {
+    match Policy::from_rule(rule) {
         Some(_) => 0,
         None => EINVAL.to_errno(),
     }
@@ -62,17 +64,17 @@ extern "C" fn xt_tarpit_checkentry(variant: u8, profile: u8, flags: u8) -> c_int
 ///
 /// - `skb` is the packet, with its IP header at the start of its linear part; until the return it is
 ///   used by nobody else, as far as `skb_shared()` and `skb_cloned()` do not say so.
-/// - `par` is what x_tables passes with it, valid until the return.
-/// - `facts` describes `skb`, and is valid until the return.
+/// - `call` describes this call, and is valid until the return.
+/// - `facts` describes `skb`; it and the rule that it points to are valid until the return.
 /// - The caller is within an RCU read-side critical section.
 #[no_mangle]
 unsafe extern "C" fn xt_tarpit_target(
     skb: NonNull<SkBuff>,
-    par: NonNull<ActionParam>,
+    call: NonNull<Call>,
     facts: &Facts,
 ) -> c_uint {
     // SAFETY: the first three facts of the contract above; it is the only one of this call.
-    let incoming = unsafe { Incoming::new(skb, par, facts) };
+    let incoming = unsafe { Incoming::new(skb, call, facts) };
 
     match decide(&incoming, facts, incoming.headers()) {
         Ok(reply) => answer(incoming, &reply),
@@ -122,22 +124,23 @@ fn decide(incoming: &Incoming<'_>, facts: &Facts, headers: &[u8]) -> Result<Repl
     };
     // CAST: widening.
     let packet = Packet::parse(family, headers, facts.len as usize)?;
-    let policy =
-        Policy::from_rule(facts.variant, facts.profile, facts.flags).ok_or(Silence::NotOurs)?;
+    // SAFETY: the contract of `xt_tarpit_target`: the rule is valid until the target returns.
+    let policy = Policy::from_rule(unsafe { &*facts.rule }).ok_or(Silence::NotOurs)?;
     let env = Env {
         // SAFETY: the key was written before the target was registered and is constant since.
         key: unsafe { &abi::xt_tarpit_key },
         now_ms: facts.now_ms,
         mss: facts.mss,
     };
-    let reply = tarpit::respond(&packet, &policy, &env)?;
-
-    if !incoming.checksum_is_right(packet.transport_offset()) {
-        return Err(Silence::BadChecksum);
+    // Written where the caller wants it, and not moved.
+    let mut decision = tarpit::respond(&packet, &policy, &env);
+    if let Ok(reply) = &mut decision {
+        if !incoming.checksum_is_right(packet.transport_offset()) {
+            return Err(Silence::BadChecksum);
+        }
+        if !limit::admit(reply, facts.now_ms) {
+            return Err(Silence::Limited);
+        }
     }
-    if limit::admit(reply.limit, facts.now_ms) {
-        Ok(reply)
-    } else {
-        Err(Silence::Limited)
-    }
+    decision
 }

@@ -2,12 +2,13 @@
 
 //! The table: what is answered to which segment, and why.
 //!
-//! All rules follow from one sentence: *answer as an RFC 9293 receiver whose application reads but
+//! All rules that hold follow from one sentence: *answer as an RFC 9293 receiver whose application reads but
 //! an octet now and then.* The window of the SYN-ACK is closed by the first data. A peer in that state
 //! probes for ever (RFC 9293, 3.8.6.1), as long as its probes are answered with the right numbers; one
 //! that was closed wants to get rid of an octet from time to time.
 
-use super::hold::hold;
+use super::hold::{hold, Manner};
+use super::honeypot::take;
 use super::ip::{Addresses, Packet};
 use super::isn::{Flow, Key, Ports};
 use super::reply::{Limit, Reply};
@@ -16,9 +17,38 @@ use super::stamp::{Offer, Told};
 use super::tcp::{Flags, Options, Segment, Timestamps, HEADER_LEN};
 use super::Env;
 
+/// The data of a rule as user space writes them: `struct xt_tarpit_tginfo_v1` of xt_TARPIT.h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Rule {
+    /// `enum xt_tarpit_variant`.
+    pub variant: u8,
+    /// `enum xt_tarpit_profile`.
+    pub profile: u8,
+    /// `XT_TARPIT_DRIP`, `XT_TARPIT_HAIRPIN`.
+    pub flags: u8,
+    /// The hop limit of the answers, or 0.
+    pub ttl: u8,
+    /// The window of the SYN-ACK in octets, or 0.
+    pub window: u16,
+    /// Zero.
+    pub reserved: [u8; 2],
+}
+
 /// How a rule answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub struct Policy {
+    /// To what end.
+    pub mode: Mode,
+    /// The hop limit of the replies; 0 leaves it to the route.
+    pub hop_limit: u8,
+    /// The first window in octets; 0 for that of the mode.
+    pub window: u16,
+}
+
+/// To what end a rule answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
     /// Hold: complete the handshake, then keep the window closed.
     Tarpit {
         /// What the host looks like.
@@ -26,6 +56,10 @@ pub enum Policy {
         /// Whether an octet of a banner is sent now and then.
         drip: bool,
     },
+    /// Take all data, send none.
+    Honeypot,
+    /// Answer with RST, as a host where nobody listens.
+    Reset,
 }
 
 /// What a host that holds looks like.
@@ -38,24 +72,36 @@ pub enum Profile {
 }
 
 impl Policy {
-    /// Reads a rule's `variant`, `profile` and `flags` (xt_TARPIT.h); `None` for what this version
-    /// does not have.
+    /// Reads a rule; `None` for what this version does not have.
     #[inline]
-    pub const fn from_rule(variant: u8, profile: u8, flags: u8) -> Option<Self> {
-        let profile = match profile {
-            0 => Profile::Hold,
-            1 => Profile::Linux,
-            _ => return None,
-        };
-        match (variant, profile, flags) {
-            (0, profile, 0) => Some(Self::Tarpit {
-                profile,
+    pub const fn from_rule(rule: &Rule) -> Option<Self> {
+        const DRIP: u8 = 1;
+        // Which way an answer goes is not the core's.
+        const HAIRPIN: u8 = 2;
+
+        let mode = match (rule.variant, rule.profile, rule.flags & !HAIRPIN) {
+            (0, 0, 0) => Mode::Tarpit {
+                profile: Profile::Hold,
                 drip: false,
-            }),
-            // With a wide window in flight, an acknowledgment of our octets could pass for a probe.
-            (0, Profile::Hold, 1) => Some(Self::Tarpit {
+            },
+            (0, 1, 0) => Mode::Tarpit {
+                profile: Profile::Linux,
+                drip: false,
+            },
+            // With more in flight, an acknowledgment of our octets could pass for a probe.
+            (0, 0, DRIP) if rule.window == 0 => Mode::Tarpit {
                 profile: Profile::Hold,
                 drip: true,
+            },
+            (1, 0, 0) => Mode::Honeypot,
+            (2, 0, 0) if rule.window == 0 => Mode::Reset,
+            _ => return None,
+        };
+        match rule.reserved {
+            [0, 0] => Some(Self {
+                mode,
+                hop_limit: rule.ttl,
+                window: rule.window,
             }),
             _ => None,
         }
@@ -111,13 +157,10 @@ pub fn decide(
     policy: &Policy,
     env: &Env<'_>,
 ) -> Result<Reply, Silence> {
-    let Policy::Tarpit { profile, drip } = *policy;
     // Only where it is needed: what gets no answer costs no hash.
     let flow = || Flow::new(env.key, &packet.addresses, segment.ports);
     let has = |flag| segment.flags.has(flag);
-    // Without timestamps nothing would tell which octet the peer waits for.
-    let drip = drip && segment.options.timestamps.is_some();
-    let reply = match (
+    let mut decision = match (
         has(Flags::RST),
         has(Flags::SYN),
         has(Flags::ACK),
@@ -125,33 +168,53 @@ pub fn decide(
     ) {
         // RFC 9293, 3.10.7.1: a reset is discarded, whatever else it claims to be.
         (true, _, _, _) => return Err(Silence::Reset),
+        // Nobody is here (the same section).
+        _ if policy.mode == Mode::Reset => Ok(reset(packet, segment, env.key, Limit::None)),
         // 3.10.7.2: a connection is wanted.
-        (false, true, false, false) => syn_ack(packet, segment, flow(), profile, drip, env),
+        (false, true, false, false) => Ok(syn_ack(packet, segment, flow(), policy, env)),
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
-        (false, true, true, false) => reset(packet, segment, env.key),
-        // 3.10.7.4: a segment of a connection that we hold, if its numbers say so. FIN lies behind
-        // the data and the closed window: it is not acceptable, and not acknowledged.
-        (false, false, true, fin) => hold(packet, segment, flow(), fin, profile, drip, env)?,
+        (false, true, true, false) => {
+            Ok(reset(packet, segment, env.key, of_source(packet, env.key)))
+        }
+        // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
+        (false, false, true, fin) => match policy.mode {
+            Mode::Tarpit { profile, drip } => {
+                let manner = Manner {
+                    profile,
+                    drip: drip && segment.options.timestamps.is_some(),
+                    first_window: policy.first_window(segment, env),
+                };
+                hold(packet, segment, flow(), fin, &manner, env)
+            }
+            _ => take(packet, segment, flow(), fin, policy, env),
+        },
         // 3.10.7.4 would drop the rest in any state.
         (false, true, _, true) | (false, false, false, _) => return Err(Silence::BadFlags),
     };
-    // What is not verified must not be amplified. The octet that we send goes to verified peers only.
-    if reply.packet_len() > packet.len.saturating_add(reply.payload_len()) {
-        return Err(Silence::TooShort);
+    if let Ok(reply) = &mut decision {
+        // What is not verified must not be amplified. The octet that we send goes to verified peers only.
+        if reply.packet_len() > packet.len.saturating_add(reply.payload_len()) {
+            return Err(Silence::TooShort);
+        }
+        reply.hop_limit = policy.hop_limit;
     }
-    Ok(reply)
+    decision
 }
 
-/// The SYN-ACK: our ISN, the options that were offered, and the only window that is ever wide.
+/// The SYN-ACK: our ISN, the options that were offered, and the first window.
 fn syn_ack(
     packet: &Packet<'_>,
     syn: &Segment,
     flow: Flow,
-    profile: Profile,
-    drip: bool,
+    policy: &Policy,
     env: &Env<'_>,
 ) -> Reply {
     let offered = syn.options;
+    let (profile, drip) = match policy.mode {
+        // Without timestamps nothing would tell which octet the peer waits for.
+        Mode::Tarpit { profile, drip } => (profile, drip && offered.timestamps.is_some()),
+        _ => (Profile::Hold, false),
+    };
     let (isn, received) = if drip {
         // Counted from where the peer's ISN, as far as it is known later, would begin.
         (flow.talking_isn(syn.seq), (syn.seq.0 & 0xffff) + 1)
@@ -194,10 +257,35 @@ fn syn_ack(
         } else {
             Flags::SYN_ACK
         },
-        window: profile.first_window(offered.timestamps.is_some(), env.mss),
+        window: policy.first_window(syn, env),
         options,
         label: label(packet, flow, 0),
         ..back(packet, syn)
+    }
+}
+
+impl Policy {
+    /// The window of the SYN-ACK, of which each segment of the connection tells the same.
+    ///
+    /// What is beyond the window holds a peer longest, but only where timestamps tell when to open it.
+    /// Without them, data in flight hold longer.
+    pub(super) const fn first_window(&self, segment: &Segment, env: &Env<'_>) -> u16 {
+        let timestamps = segment.options.timestamps.is_some();
+        match self.mode {
+            _ if self.window != 0 => self.window,
+            Mode::Tarpit {
+                profile: Profile::Hold,
+                ..
+            } if timestamps => FIRST_WINDOW,
+            _ => {
+                // Whole segments, as tcp_select_initial_window has it.
+                let options_len = if timestamps { 12 } else { 0 };
+                match u16::MAX.checked_rem(env.mss.saturating_sub(options_len)) {
+                    Some(rest) => u16::MAX - rest,
+                    None => u16::MAX,
+                }
+            }
+        }
     }
 }
 
@@ -205,31 +293,10 @@ impl Profile {
     /// The window scale, as a shift count.
     const fn window_scale(self) -> u8 {
         match self {
-            // With a shift, the smallest window would be more than one octet.
+            // With a shift, the smallest window would be more than one octet, and what the window of a
+            // later segment means would have to be remembered.
             Self::Hold => 0,
             Self::Linux => 7,
-        }
-    }
-
-    /// The window of the SYN-ACK.
-    ///
-    /// What is beyond the window holds a peer longest, but only where timestamps tell when to open it.
-    /// Without them, data in flight hold longer.
-    const fn first_window(self, timestamps: bool, mss: u16) -> u16 {
-        match (self, timestamps) {
-            (Self::Hold, true) => FIRST_WINDOW,
-            (Self::Hold, false) | (Self::Linux, _) => {
-                // Whole segments, as tcp_select_initial_window has it.
-                let segment = if timestamps {
-                    mss.saturating_sub(12)
-                } else {
-                    mss
-                };
-                match u16::MAX.checked_rem(segment) {
-                    Some(rest) => u16::MAX - rest,
-                    None => u16::MAX,
-                }
-            }
         }
     }
 
@@ -251,16 +318,29 @@ impl Profile {
 /// their header (tcp_bound_to_half_wnd): with timestamps, 36 of payload.
 const LAST_CHANCE: u16 = 36;
 
-/// The RST for a SYN-ACK that answers a SYN which we did not send.
-fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key) -> Reply {
+/// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
+fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key, limit: Limit) -> Reply {
+    let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
+        (segment.ack, Seq(0), Flags::RST)
+    } else {
+        let syn = u32::from(segment.flags.has(Flags::SYN));
+        let fin = u32::from(segment.flags.has(Flags::FIN));
+        let next = segment.seq.after(segment.octets()).after(syn + fin);
+        (Seq(0), next, Flags::RST_ACK)
+    };
     Reply {
-        seq: segment.ack,
-        ack: Seq(0),
-        flags: Flags::RST,
-        limit: Limit::Source(Flow::source_bucket(key, &packet.addresses)),
+        seq,
+        ack,
+        flags,
+        limit,
         label: label(packet, Flow::new(key, &packet.addresses, segment.ports), 0),
         ..back(packet, segment)
     }
+}
+
+/// The budget of the replies to what proves nothing.
+pub(super) fn of_source(packet: &Packet<'_>, key: &Key) -> Limit {
+    Limit::Source(Flow::source_bucket(key, &packet.addresses))
 }
 
 /// The label of a reply: for IPv6 the flow's, for IPv4 `identification`.
@@ -290,6 +370,7 @@ pub(super) fn back(packet: &Packet<'_>, segment: &Segment) -> Reply {
             timestamps: None,
         },
         payload: None,
+        hop_limit: 0,
         label: 0,
         limit: Limit::None,
         trapped_ms: 0,

@@ -6,6 +6,7 @@
 //! patience: docs/hold.md has the reasons.
 
 use super::decide::{back, label, Profile, Silence, FIRST_WINDOW};
+use super::frozen::freeze;
 use super::ip::Packet;
 use super::isn::Flow;
 use super::reply::Reply;
@@ -19,16 +20,27 @@ use super::Env;
 /// known. Each doubling doubles the odds, now 2^-15, that a blind guess passes.
 const REACH: i32 = 1 << 17;
 
-/// The ACK for a segment of a held connection: of what is taken, with the window that is offered.
+/// How a connection is held.
+pub(super) struct Manner {
+    /// What the host looks like.
+    pub(super) profile: Profile,
+    /// Whether an octet of a banner is sent now and then.
+    pub(super) drip: bool,
+    /// The window of the SYN-ACK in octets.
+    pub(super) first_window: u16,
+}
+
+/// The ACK for a segment of a held connection: of what is taken, with the window that is offered. FIN
+/// lies behind the data and the closed window: it is not acceptable, and not acknowledged.
 pub(super) fn hold(
     packet: &Packet<'_>,
     segment: &Segment,
     flow: Flow,
     fin: bool,
-    profile: Profile,
-    drip: bool,
+    manner: &Manner,
     env: &Env<'_>,
 ) -> Result<Reply, Silence> {
+    let &Manner { profile, drip, .. } = manner;
     // If we send no data, SEG.ACK is always our ISN + 1.
     let (first_octet, sent) = if drip {
         flow.talked(segment.ack)
@@ -37,12 +49,11 @@ pub(super) fn hold(
     };
     let start = segment.seq.since(first_octet);
     if !(-1..=REACH).contains(&start) {
-        return Err(Silence::NotOurs);
+        return freeze(packet, segment, flow, env);
     }
     let place = Place {
         start,
-        // CAST: a payload is at most what the network layer can carry, far below 2^31.
-        end: start.saturating_add_unsigned(segment.payload_len as u32),
+        end: start.saturating_add_unsigned(segment.octets()),
         fin,
     };
     let echo = segment
@@ -53,7 +64,7 @@ pub(super) fn hold(
         Some((told, echo)) => {
             let age_ms = stamp::age_ms(env.now_ms, echo);
             (
-                timed(place, told, age_ms, profile, drip)?,
+                timed(place, told, age_ms, manner)?,
                 place.trapped_ms(told, age_ms),
             )
         }
@@ -85,11 +96,16 @@ pub(super) fn hold(
             ..Options::default()
         },
         payload: if talks { banner(sent) } else { None },
-        // Linux counts the packets of a connection; ours go out about once a minute.
-        label: label(packet, flow, flow.label().wrapping_add(env.now_ms >> 16)),
+        label: counted_label(packet, flow, env),
         trapped_ms,
         ..back(packet, segment)
     })
+}
+
+/// The label of a reply after the first one.
+pub(super) const fn counted_label(packet: &Packet<'_>, flow: Flow, env: &Env<'_>) -> u32 {
+    // Linux counts the packets of a connection; ours go out about once a minute.
+    label(packet, flow, flow.label().wrapping_add(env.now_ms >> 16))
 }
 
 /// Where a segment lies in its stream, in octets after the SYN.
@@ -134,14 +150,9 @@ impl Place {
 const LONGEST_MS: u32 = 86_400_000;
 
 /// The answer to a segment that says what its sender was told, and how long ago.
-fn timed(
-    place: Place,
-    told: Told,
-    age_ms: u32,
-    profile: Profile,
-    drip: bool,
-) -> Result<Answer, Silence> {
+fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Answer, Silence> {
     let Place { start, end, fin } = place;
+    let drip = manner.drip;
     // CAST: positions in the stream are below 2^31.
     let next = told.received as i32;
     if !place.has_payload() && told.offer == Offer::Open && start >= i32::from(fin) && !drip {
@@ -170,14 +181,7 @@ fn timed(
         return Err(Silence::Patience);
     }
     // CAST: `end` is above `next`.
-    taken(
-        told,
-        end.wrapping_sub(next) as u32,
-        fin,
-        age_ms,
-        profile,
-        drip,
-    )
+    taken(told, end.wrapping_sub(next) as u32, fin, age_ms, manner)
 }
 
 /// The answer to a segment that says nothing of what its sender was told.
@@ -274,11 +278,15 @@ fn taken(
     there: u32,
     fin: bool,
     age_ms: u32,
-    profile: Profile,
-    drip: bool,
+    manner: &Manner,
 ) -> Result<Answer, Silence> {
+    let &Manner { profile, drip, .. } = manner;
+    let full = u32::from(match told.offer {
+        Offer::Open => manner.first_window,
+        _ => FIRST_WINDOW,
+    });
     // The first data fill the window: there may be more behind it, which holds longer than these.
-    let more = there >= u32::from(FIRST_WINDOW) && !fin;
+    let more = there >= full && !fin;
     Ok(match told.offer {
         Offer::Short | Offer::Long | Offer::Steady => Answer {
             back_dated_ms: back_dated(told.offer, age_ms).ok_or(Silence::Patience)?,
@@ -289,7 +297,7 @@ fn taken(
             ..Answer::taking(told, there)
         },
         Offer::Open | Offer::Last if more && matches!(profile, Profile::Hold) => {
-            Answer::taking(told, there.min(u32::from(FIRST_WINDOW)))
+            Answer::taking(told, full)
         }
         Offer::Open | Offer::Last => Answer::taking(told, 1),
         Offer::Closed | Offer::Probed if drip && age_ms >= DRIP_FROM_MS => Answer {

@@ -6,6 +6,7 @@
 //! must not be answered whatever TCP says. [`put_header`] writes the header of a reply.
 
 use super::decide::Silence;
+use core::mem::take;
 
 /// The IP version of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,26 +17,45 @@ pub enum Family {
     V6,
 }
 
-/// Where a packet comes from and goes to.
+/// Where a packet comes from and goes to: words as they lie in memory, which sums and hashes take as they
+/// are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// IPv4 addresses, wire order.
+    /// IPv4 addresses.
     V4 {
         /// Source address.
-        source: [u8; 4],
+        source: u32,
         /// Destination address.
-        destination: [u8; 4],
+        destination: u32,
     },
-    /// IPv6 addresses, wire order.
+    /// IPv6 addresses.
     V6 {
         /// Source address.
-        source: [u8; 16],
+        source: [u64; 2],
         /// Destination address.
-        destination: [u8; 16],
+        destination: [u64; 2],
     },
 }
 
 impl Addresses {
+    /// IPv4 addresses from their octets in wire order.
+    #[inline]
+    pub const fn v4(source: [u8; 4], destination: [u8; 4]) -> Self {
+        Self::V4 {
+            source: u32::from_ne_bytes(source),
+            destination: u32::from_ne_bytes(destination),
+        }
+    }
+
+    /// IPv6 addresses from their octets in wire order.
+    #[inline]
+    pub const fn v6(source: [u8; 16], destination: [u8; 16]) -> Self {
+        Self::V6 {
+            source: halves(source),
+            destination: halves(destination),
+        }
+    }
+
     /// The addresses of the way back.
     #[inline]
     pub const fn reversed(self) -> Self {
@@ -72,23 +92,34 @@ impl Addresses {
     /// 3.2.1.3 and 4.2.3.10; RFC 4291, 2.5.2 and 2.7). A subnet's broadcast address is for the
     /// routing table to know.
     #[inline]
-    fn answerable(&self) -> bool {
-        match self {
+    const fn answerable(&self) -> bool {
+        match *self {
             Self::V4 {
-                source: [source, ..],
-                destination: [destination, ..],
-            } => *source != 0 && *source < 224 && *destination != 0 && *destination < 224,
+                source,
+                destination,
+            } => matches!(
+                (source.to_ne_bytes()[0], destination.to_ne_bytes()[0]),
+                (1..=223, 1..=223)
+            ),
             Self::V6 {
                 source,
                 destination,
             } => {
-                source[0] != 0xff
-                    && destination[0] != 0xff
-                    && *source != [0; 16]
-                    && *destination != [0; 16]
+                source[0].to_ne_bytes()[0] != 0xff
+                    && destination[0].to_ne_bytes()[0] != 0xff
+                    && source[0] | source[1] != 0
+                    && destination[0] | destination[1] != 0
             }
         }
     }
+}
+
+const fn halves(address: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
+    [
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+    ]
 }
 
 /// A packet that may hold a TCP segment for one host.
@@ -158,10 +189,7 @@ impl<'a> Packet<'a> {
         if protocol != TCP {
             return Err(Silence::NotTcp);
         }
-        let addresses = Addresses::V4 {
-            source: [s0, s1, s2, s3],
-            destination: [d0, d1, d2, d3],
-        };
+        let addresses = Addresses::v4([s0, s1, s2, s3], [d0, d1, d2, d3]);
         let transport = headers.get(header_len..).ok_or(Silence::Truncated)?;
         Self::new(addresses, transport, header_len, len, tos & 3)
     }
@@ -200,10 +228,7 @@ impl<'a> Packet<'a> {
         if next != TCP {
             return Err(Silence::NotTcp);
         }
-        let addresses = Addresses::V6 {
-            source,
-            destination,
-        };
+        let addresses = Addresses::v6(source, destination);
         Self::new(addresses, rest, skipped, len, class >> 4 & 3)
     }
 
@@ -228,87 +253,138 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Writes the IP header of a packet that carries `tcp`, and the checksum of `tcp` with it.
+/// Writes 32-bit words one after the other and adds them up (RFC 1071, 2, which says why the order of their octets does not
+/// matter to the sum).
+pub(super) struct Writer<'a> {
+    rest: &'a mut [u8],
+    sum: u64,
+}
+
+impl<'a> Writer<'a> {
+    #[inline]
+    pub(super) fn new(buffer: &'a mut [u8]) -> Self {
+        Self {
+            rest: buffer,
+            sum: 0,
+        }
+    }
+
+    /// Writes the next word; `None` when there is no room.
+    #[inline]
+    pub(super) fn put(&mut self, word: u32) -> Option<()> {
+        self.put_native(word.to_be())
+    }
+
+    /// The same for a word as it lies in memory.
+    #[inline]
+    fn put_native(&mut self, word: u32) -> Option<()> {
+        let (next, rest) = take(&mut self.rest).split_first_chunk_mut::<4>()?;
+        *next = word.to_ne_bytes();
+        self.rest = rest;
+        self.sum = self.sum.wrapping_add(u64::from(word));
+        Some(())
+    }
+
+    /// Writes the octet that is left at the end; `None` when there is room for less, or more.
+    #[inline]
+    pub(super) fn finish(self, octet: Option<u8>) -> Option<Sum> {
+        match (self.rest, octet) {
+            ([last], Some(octet)) => {
+                *last = octet;
+                Some(Sum(self.sum).add(u32::from_ne_bytes([octet, 0, 0, 0])))
+            }
+            ([], None) => Some(Sum(self.sum)),
+            _ => None,
+        }
+    }
+}
+
+/// What was added up of a packet.
+#[derive(Clone, Copy)]
+pub(super) struct Sum(u64);
+
+impl Sum {
+    const fn add(self, word: u32) -> Self {
+        Self(self.0.wrapping_add(word as u64))
+    }
+
+    const fn add_long(self, [a, b]: [u64; 2]) -> Self {
+        // CAST: the two halves of each, exactly.
+        self.add((a >> 32) as u32)
+            .add(a as u32)
+            .add((b >> 32) as u32)
+            .add(b as u32)
+    }
+
+    /// The checksum, as it lies in memory.
+    const fn fold(self) -> [u8; 2] {
+        // The carries: 64 bits fold to 32, 17 and 16.
+        let total = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
+        let total = (total & 0xffff)
+            .wrapping_add((total >> 16) & 0xffff)
+            .wrapping_add(total >> 32);
+        let total = (total & 0xffff).wrapping_add(total >> 16);
+        // CAST: what is left has 16 bits.
+        (!(total as u16)).to_ne_bytes()
+    }
+}
+
+/// Writes the IP header of a packet that carries `tcp`, of which `sum` is the sum without its checksum, and
+/// that one.
 ///
-/// `header` has [`Addresses::header_len`] bytes; with another length nothing is written and the result is
-/// `None`. `label` is an IPv6 flow label, or an IPv4 identification, which is only for show since
-/// the header says DF (RFC 6864, 4.1). The hop limit is the usual 64, until a route gives another.
+/// `header` has [`Addresses::header_len`] bytes; with another length the result is `None`. `label` is an IPv6 flow label, or
+/// an IPv4 identification, which is only for show since the header says DF (RFC 6864, 4.1).
 #[inline]
-pub fn put_header(
+pub(super) fn put_header(
     header: &mut [u8],
     addresses: &Addresses,
+    hop_limit: u8,
     label: u32,
     tcp: &mut [u8],
+    sum: Sum,
 ) -> Option<()> {
-    // A reply has at most 80 bytes.
+    // A reply has at most 81 bytes.
     let tcp_len = u16::try_from(tcp.len()).ok()?;
-    let [t0, t1] = tcp_len.to_be_bytes();
-    let [_, i0, i1, i2] = label.to_be_bytes();
-    let pseudo = match addresses {
+    let pseudo = match *addresses {
         Addresses::V4 {
             source,
             destination,
         } => {
             let header: &mut [u8; V4_LEN] = header.try_into().ok()?;
-            let [l0, l1] = tcp_len.checked_add(V4_LEN as u16)?.to_be_bytes();
-            let [s0, s1, s2, s3] = *source;
-            let [d0, d1, d2, d3] = *destination;
-            *header = [
-                0x45, 0, l0, l1, i1, i2, 0x40, 0, HOP_LIMIT, TCP, 0, 0, s0, s1, s2, s3, d0, d1, d2,
-                d3,
-            ];
-            let [c0, c1] = fold(sum(header)).to_be_bytes();
+            let len = tcp_len.checked_add(V4_LEN as u16)?;
+            let mut writer = Writer::new(header);
+            writer.put(0x4500_0000 | u32::from(len))?;
+            writer.put((label & 0xffff) << 16 | 0x4000)?;
+            writer.put(u32::from(hop_limit) << 24 | u32::from(TCP) << 16)?;
+            writer.put_native(source)?;
+            writer.put_native(destination)?;
+            let [c0, c1] = writer.finish(None)?.fold();
             header[10] = c0;
             header[11] = c1;
-            sum(&[s0, s1, s2, s3, d0, d1, d2, d3])
+            sum.add(source).add(destination)
         }
         Addresses::V6 {
             source,
             destination,
         } => {
             let (fixed, rest) = header.split_first_chunk_mut::<8>()?;
-            let (to_source, rest) = rest.split_first_chunk_mut::<16>()?;
-            let to_destination: &mut [u8; 16] = rest.try_into().ok()?;
-            *fixed = [0x60, i0 & 0x0f, i1, i2, t0, t1, TCP, HOP_LIMIT];
-            *to_source = *source;
-            *to_destination = *destination;
-            sum(source).wrapping_add(sum(destination))
+            let [l0, l1] = tcp_len.to_be_bytes();
+            let [_, f0, f1, f2] = label.to_be_bytes();
+            *fixed = [0x60, f0 & 0x0f, f1, f2, l0, l1, TCP, hop_limit];
+            let mut rest = rest;
+            for long in [source[0], source[1], destination[0], destination[1]] {
+                let (to, left) = rest.split_first_chunk_mut::<8>()?;
+                *to = long.to_ne_bytes();
+                rest = left;
+            }
+            if !rest.is_empty() {
+                return None;
+            }
+            sum.add_long(source).add_long(destination)
         }
     };
     // RFC 9293, 3.1: addresses, protocol, TCP length, then the segment.
-    let pseudo = pseudo.wrapping_add(sum(&[0, TCP, t0, t1]));
-    let [c0, c1] = fold(pseudo.wrapping_add(sum(tcp))).to_be_bytes();
-    let checksum = tcp.get_mut(16..18)?;
-    checksum.copy_from_slice(&[c0, c1]);
+    let pseudo = pseudo.add((u32::from(TCP) << 16 | u32::from(tcp_len)).to_be());
+    tcp.get_mut(16..18)?.copy_from_slice(&pseudo.fold());
     Some(())
-}
-
-/// The hop limit of a reply before it is routed.
-const HOP_LIMIT: u8 = 64;
-
-/// Adds up the 32-bit words of `bytes` (RFC 1071, 2), whose length is a multiple of four or one more.
-#[inline]
-fn sum(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks_exact(4);
-    let last = match *words.remainder() {
-        [octet] => u64::from(octet) << 24,
-        _ => 0,
-    };
-    words.fold(last, |total, word| match *word {
-        [a, b, c, d] => total.wrapping_add(u64::from(u32::from_be_bytes([a, b, c, d]))),
-        _ => total,
-    })
-}
-
-/// The Internet checksum of what was added up.
-#[inline]
-fn fold(total: u64) -> u16 {
-    // The carries: 64 bits fold to 32, 17 and 16.
-    let total = (total & 0xffff_ffff).wrapping_add(total >> 32);
-    let total = (total & 0xffff)
-        .wrapping_add((total >> 16) & 0xffff)
-        .wrapping_add(total >> 32);
-    let total = (total & 0xffff).wrapping_add(total >> 16);
-    // CAST: what is left has 16 bits.
-    !(total as u16)
 }

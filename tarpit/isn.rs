@@ -38,27 +38,20 @@ impl Flow {
     #[inline]
     pub fn new(key: &Key, addresses: &Addresses, ports: Ports) -> Self {
         let tail = (u64::from(ports.source) << 16) | u64::from(ports.destination);
-        Self(match addresses {
+        Self(match *addresses {
             Addresses::V4 {
                 source,
                 destination,
             } => {
-                let [a, b, c, d] = *source;
-                let [e, f, g, h] = *destination;
-                siphash(
-                    key,
-                    &[u64::from_le_bytes([a, b, c, d, e, f, g, h])],
-                    tail,
-                    12,
-                )
+                let word = u64::from(source.to_le()) | u64::from(destination.to_le()) << 32;
+                siphash(key, &[word], tail, 12)
             }
             Addresses::V6 {
-                source,
-                destination,
+                source: [s0, s1],
+                destination: [d0, d1],
             } => {
-                let [s0, s1] = halves(source);
-                let [d0, d1] = halves(destination);
-                siphash(key, &[s0, s1, d0, d1], tail, 36)
+                let words = [s0.to_le(), s1.to_le(), d0.to_le(), d1.to_le()];
+                siphash(key, &words, tail, 36)
             }
         })
     }
@@ -67,11 +60,17 @@ impl Flow {
     /// that an IPv6 site has at least (RFC 4291, 2.5.1).
     #[inline]
     pub fn source_bucket(key: &Key, addresses: &Addresses) -> u32 {
-        let source = match addresses {
-            Addresses::V4 { source, .. } => u64::from(u32::from_le_bytes(*source)),
-            Addresses::V6 { source, .. } => halves(source)[0],
+        let source = match *addresses {
+            Addresses::V4 { source, .. } => u64::from(source.to_le()),
+            Addresses::V6 { source, .. } => source[0].to_le(),
         };
         Self(siphash(key, &[source], 0, 8)).bucket()
+    }
+
+    /// A number that only this flow has.
+    pub(super) const fn hash(self) -> u64 {
+        // Other bits than those that choose our numbers.
+        mix(self.0 ^ (1 << 59))
     }
 
     /// Our ISN for a client's ISN.
@@ -178,15 +177,6 @@ const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 32)
 }
 
-#[inline]
-fn halves(address: &[u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
-    [
-        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_le_bytes([i, j, k, l, m, n, o, p]),
-    ]
-}
-
 /// SipHash-2-4 of `words` followed by the `len % 8` bytes of `tail` (Aumasson and Bernstein, 2012).
 #[inline]
 fn siphash(key: &Key, words: &[u64], tail: u64, len: u8) -> u64 {
@@ -245,10 +235,7 @@ mod tests {
     }
 
     fn flow(port: u16) -> Flow {
-        let addresses = Addresses::V4 {
-            source: [192, 0, 2, 1],
-            destination: [198, 51, 100, 2],
-        };
+        let addresses = Addresses::v4([192, 0, 2, 1], [198, 51, 100, 2]);
         let ports = Ports {
             source: port,
             destination: 23,

@@ -18,7 +18,9 @@
 //! (`lib.rs`), so they know neither the kernel's types nor the host's.
 
 pub mod decide;
+pub mod frozen;
 mod hold;
+mod honeypot;
 pub mod ip;
 pub mod isn;
 pub mod reply;
@@ -26,7 +28,7 @@ pub mod seq;
 pub mod stamp;
 pub mod tcp;
 
-pub use decide::{Policy, Silence};
+pub use decide::{Policy, Rule, Silence};
 pub use ip::{Family, Packet};
 pub use isn::Key;
 pub use reply::{Limit, Reply};

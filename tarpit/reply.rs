@@ -2,12 +2,12 @@
 
 //! A reply: one segment, and how it is written.
 
-use super::ip::{self, Addresses};
+use super::ip::{self, Addresses, Writer};
 use super::isn::Ports;
 use super::seq::Seq;
 use super::tcp::{Flags, Options, HEADER_LEN};
 
-/// An answer, complete but for the hop limit, which is the route's to give.
+/// An answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// From us to the peer.
@@ -26,6 +26,8 @@ pub struct Reply {
     pub options: Options,
     /// The octet that the segment carries, if it carries one.
     pub payload: Option<u8>,
+    /// The hop limit; 0 where it is the route's to give.
+    pub hop_limit: u8,
     /// The flow label of an IPv6 packet, the identification of an IPv4 packet.
     pub label: u32,
     /// Which budget must have room before the reply is sent.
@@ -46,6 +48,16 @@ pub enum Limit {
     /// The packet proves nothing: a few at once for each source (an IPv4 address, an IPv6 network of
     /// 64 bits), then one in a while.
     Source(u32),
+    /// The same for data of a connection that was running before: the acknowledgment is to be what
+    /// [`super::frozen::remember`] says.
+    Frozen {
+        /// The source's number.
+        source: u32,
+        /// The connection's number.
+        flow: u64,
+        /// Whether the segment is to be remembered only, and gets no answer.
+        silent: bool,
+    },
 }
 
 impl Reply {
@@ -73,44 +85,23 @@ impl Reply {
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) -> Option<()> {
         let (header, tcp) = buffer.split_at_mut_checked(self.addresses.header_len())?;
-        let (fixed, options) = tcp.split_first_chunk_mut::<HEADER_LEN>()?;
-        let (options, payload) = options.split_at_mut_checked(self.options.len())?;
-        self.options.put(options)?;
-        match (payload, self.payload) {
-            ([octet], Some(value)) => *octet = value,
-            ([], None) => {}
-            _ => return None,
-        }
-
+        let mut words = Writer::new(tcp);
         // CAST: at most 20 bytes of options, so at most 10 words of header.
-        let words = ((HEADER_LEN + self.options.len()) / 4) as u8;
-        let [s0, s1] = self.ports.source.to_be_bytes();
-        let [d0, d1] = self.ports.destination.to_be_bytes();
-        let [q0, q1, q2, q3] = self.seq.0.to_be_bytes();
-        let [a0, a1, a2, a3] = self.ack.0.to_be_bytes();
-        let [w0, w1] = self.window.to_be_bytes();
-        *fixed = [
-            s0,
-            s1,
-            d0,
-            d1,
-            q0,
-            q1,
-            q2,
-            q3,
-            a0,
-            a1,
-            a2,
-            a3,
-            words << 4,
-            self.flags.0,
-            w0,
-            w1,
-            0,
-            0,
-            0,
-            0,
-        ];
-        ip::put_header(header, &self.addresses, self.label, tcp)
+        let offset = ((HEADER_LEN + self.options.len()) / 4) as u32;
+        words.put(u32::from(self.ports.source) << 16 | u32::from(self.ports.destination))?;
+        words.put(self.seq.0)?;
+        words.put(self.ack.0)?;
+        words.put(offset << 28 | u32::from(self.flags.0) << 16 | u32::from(self.window))?;
+        words.put(0)?;
+        self.options.put(&mut words)?;
+        let sum = words.finish(self.payload)?;
+        ip::put_header(
+            header,
+            &self.addresses,
+            self.hop_limit,
+            self.label,
+            tcp,
+            sum,
+        )
     }
 }

@@ -107,6 +107,23 @@ pub const fn age_ms(now_ms: u32, echo: u32) -> u32 {
     }
 }
 
+/// The stamp of an answer that tells nothing but the time, to the millisecond: never below the echo, nor
+/// below that of an answer before.
+#[inline]
+pub const fn clock(now_ms: u32, echo: Option<u32>) -> u32 {
+    match echo {
+        Some(echo) if after(echo, now_ms) => echo,
+        _ => now_ms,
+    }
+}
+
+/// Whether `echo` can be a stamp of the last two hours: an echo that is made up is so with odds of 2^-9.
+#[inline]
+pub const fn is_recent(now_ms: u32, echo: u32) -> bool {
+    // The clocks of two CPUs may differ by a little.
+    now_ms.wrapping_sub(echo).wrapping_add(STEP_MS) < 1 << 23
+}
+
 const fn after(a: u32, b: u32) -> bool {
     // CAST: timestamps are compared by their signed distance (RFC 7323, 5.2).
     (a.wrapping_sub(b) as i32) > 0

@@ -6,6 +6,7 @@
 //! (the window, the urgent pointer, the reserved bits) it does not read.
 
 use super::decide::Silence;
+use super::ip::Writer;
 use super::isn::Ports;
 use super::seq::Seq;
 
@@ -41,6 +42,10 @@ impl Flags {
     pub const ACK: Self = Self(0x10);
     /// SYN and ACK.
     pub const SYN_ACK: Self = Self(0x12);
+    /// FIN and ACK.
+    pub const FIN_ACK: Self = Self(0x11);
+    /// RST and ACK.
+    pub const RST_ACK: Self = Self(0x14);
     /// PSH and ACK.
     pub const PSH_ACK: Self = Self(0x18);
     /// ACK, with word of congestion.
@@ -124,6 +129,12 @@ impl Segment {
             payload_len,
         })
     }
+
+    /// The length of the payload in octets, for sequence numbers.
+    pub(super) const fn octets(&self) -> u32 {
+        // CAST: a payload is at most what the network layer can carry, far below 2^31.
+        self.payload_len as u32
+    }
 }
 
 impl Options {
@@ -134,6 +145,14 @@ impl Options {
     #[inline]
     fn parse(mut bytes: &[u8]) -> Self {
         let mut options = Self::default();
+        // Most segments have timestamps and nothing else (RFC 7323, appendix A).
+        if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h] = *bytes {
+            options.timestamps = Some(Timestamps {
+                value: u32::from_be_bytes([a, b, c, d]),
+                echo: u32::from_be_bytes([e, f, g, h]),
+            });
+            return options;
+        }
         loop {
             bytes = match *bytes {
                 [kind::NOP, ref rest @ ..] => rest,
@@ -181,36 +200,29 @@ impl Options {
         mss + rest + window_scale
     }
 
-    /// Writes the options into `bytes`, which has just [`Options::len`] bytes, in Linux' order.
+    /// Writes the options in Linux' order.
     #[inline]
-    pub(super) fn put(&self, bytes: &mut [u8]) -> Option<()> {
-        let mut rest = bytes;
+    pub(super) fn put(&self, words: &mut Writer<'_>) -> Option<()> {
+        use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
+
+        let mut put = |octets| words.put(u32::from_be_bytes(octets));
         if let Some(mss) = self.mss {
             let [a, b] = mss.to_be_bytes();
-            rest = put(rest, [kind::MSS, 4, a, b])?;
+            put([MSS, 4, a, b])?;
         }
         match (self.timestamps, self.sack_permitted) {
-            (Some(_), true) => rest = put(rest, [kind::SACK_PERMITTED, 2])?,
-            (Some(_), false) => rest = put(rest, [kind::NOP, kind::NOP])?,
-            (None, true) => rest = put(rest, [kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2])?,
+            (Some(_), true) => put([SACK_PERMITTED, 2, TIMESTAMPS, 10])?,
+            (Some(_), false) => put([NOP, NOP, TIMESTAMPS, 10])?,
+            (None, true) => put([NOP, NOP, SACK_PERMITTED, 2])?,
             (None, false) => {}
         }
         if let Some(Timestamps { value, echo }) = self.timestamps {
-            rest = put(rest, [kind::TIMESTAMPS, 10])?;
-            rest = put(rest, value.to_be_bytes())?;
-            rest = put(rest, echo.to_be_bytes())?;
+            put(value.to_be_bytes())?;
+            put(echo.to_be_bytes())?;
         }
         if let Some(shift) = self.window_scale {
-            rest = put(rest, [kind::NOP, kind::WINDOW_SCALE, 3, shift])?;
+            put([NOP, WINDOW_SCALE, 3, shift])?;
         }
-        rest.is_empty().then_some(())
+        Some(())
     }
-}
-
-/// Writes `N` bytes and gives what is left of `to`.
-#[inline]
-fn put<const N: usize>(to: &mut [u8], bytes: [u8; N]) -> Option<&mut [u8]> {
-    let (head, rest) = to.split_first_chunk_mut::<N>()?;
-    *head = bytes;
-    Some(rest)
 }

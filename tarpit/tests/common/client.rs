@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use tarpit::tarpit::Policy;
 
-use super::{client_packet, Heard, BANNER, DRIP, PLAIN};
+use super::{client_packet, Heard, BANNER, DRIP, LINUX};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -42,28 +42,31 @@ pub struct Setup {
 impl Setup {
     /// The window of the SYN-ACK, in octets.
     fn first_window(&self) -> u32 {
-        match (self.timestamps, self.policy) {
-            (true, PLAIN | DRIP) => 24,
+        match (self.policy.window, self.timestamps, self.is_linux()) {
+            (0, true, false) => 24,
             // 48 segments on a link of 1,360 octets, less 12 for timestamps in each.
-            (true, _) => 48 * 1348,
-            (false, _) => 48 * 1360,
+            (0, true, true) => 48 * 1348,
+            (0, false, _) => 48 * 1360,
+            (window, ..) => window.into(),
         }
     }
 
     /// The windows that may be offered later: none, a unit, a last chance.
     fn later_windows(&self) -> [u16; 3] {
-        match self.policy {
-            PLAIN | DRIP => [0, 1, 36],
-            _ => [0, 1, 11],
-        }
+        [0, 1, if self.is_linux() { 11 } else { 36 }]
     }
 
     /// The shift count of windows after the SYN-ACK's.
     fn window_scale(&self) -> u8 {
-        match self.policy {
-            PLAIN | DRIP => 0,
-            _ => 7,
+        if self.is_linux() {
+            7
+        } else {
+            0
         }
+    }
+
+    fn is_linux(&self) -> bool {
+        self.policy.mode == LINUX.mode
     }
 }
 
@@ -259,7 +262,7 @@ impl Client {
         let (local, remote) = (self.setup.local, self.setup.remote);
         assert_eq!((heard.source, tcp.source_port), remote);
         assert_eq!((heard.destination, tcp.destination_port), local);
-        assert!(!tcp.rst && tcp.ack, "{tcp:?}");
+        assert!(!tcp.rst && !tcp.fin && tcp.ack, "{tcp:?}");
         let seq = tcp.sequence_number;
         let ack = tcp.acknowledgment_number;
         let first = self.setup.iss.wrapping_add(1);

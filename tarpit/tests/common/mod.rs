@@ -16,7 +16,7 @@ pub mod linux;
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
-use tarpit::tarpit::decide::Profile;
+use tarpit::tarpit::decide::{Mode, Profile};
 use tarpit::tarpit::{respond, Env, Family, Key, Limit, Packet, Policy, Silence};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
@@ -31,11 +31,25 @@ pub const PLAIN: Policy = policy(Profile::Hold, false);
 pub const LINUX: Policy = policy(Profile::Linux, false);
 /// With `--drip`.
 pub const DRIP: Policy = policy(Profile::Hold, true);
-/// Every rule that there is.
+/// Every way to hold.
 pub const POLICIES: [Policy; 3] = [PLAIN, LINUX, DRIP];
+/// With `--honeypot`.
+pub const HONEYPOT: Policy = mode(Mode::Honeypot);
+/// With `--reset`.
+pub const RESET: Policy = mode(Mode::Reset);
+/// Every mode, and every way to hold.
+pub const MODES: [Policy; 5] = [PLAIN, LINUX, DRIP, HONEYPOT, RESET];
 
 const fn policy(profile: Profile, drip: bool) -> Policy {
-    Policy::Tarpit { profile, drip }
+    mode(Mode::Tarpit { profile, drip })
+}
+
+const fn mode(mode: Mode) -> Policy {
+    Policy {
+        mode,
+        hop_limit: 0,
+        window: 0,
+    }
 }
 
 /// The banner of which drip sends an octet now and then, over and over.
@@ -69,8 +83,18 @@ pub fn ask(
     };
     let packet = Packet::parse(family, headers, len)?;
     let reply = respond(&packet, &policy, &env)?;
+    if let Limit::Frozen { silent: true, .. } = reply.limit {
+        // The segment is remembered, and the answer is none.
+        return Err(Silence::NotOurs);
+    }
     let mut buffer = vec![0xa5; reply.packet_len()];
     assert_eq!(reply.emit(&mut buffer), Some(()), "{reply:?}");
+    // The rule's, or the route's to fill in.
+    let hop_limit = match family {
+        Family::V4 => buffer[8],
+        Family::V6 => buffer[7],
+    };
+    assert_eq!(hop_limit, policy.hop_limit, "{reply:?}");
     Ok(Answer {
         packet: buffer,
         limit: reply.limit,
@@ -93,13 +117,14 @@ pub struct Look {
     pub hop_limit: u8,
 }
 
-/// How every answer looks, but for its label or identification.
+/// How every answer looks, but for its label or identification, and for the hop limit of a rule that
+/// gives one: else it is the route's to fill in.
 pub const OURS: Look = Look {
     class: 0,
     label: 0,
     id: 0,
     fragment: 0x4000,
-    hop_limit: 64,
+    hop_limit: 0,
 };
 
 /// How the peers' packets look: whatever of this shows in an answer has leaked. Not ECT, as a SYN is.
@@ -282,10 +307,7 @@ impl Heard {
                 assert_eq!(ip.header_len(), 20);
                 assert_eq!(ip.protocol, IpNumber::TCP);
                 assert_eq!((ip.dscp.value(), ip.ecn.value()), (0, 0));
-                assert_eq!(
-                    (ip.dont_fragment, ip.more_fragments, ip.time_to_live),
-                    (true, false, 64)
-                );
+                assert_eq!((ip.dont_fragment, ip.more_fragments), (true, false));
                 let (tcp, payload) = TcpHeader::from_slice(rest).unwrap();
                 let sum = tcp.calc_checksum_ipv4(&ip, payload).unwrap();
                 (
@@ -301,7 +323,7 @@ impl Heard {
                 let (ip, rest) = Ipv6Header::from_slice(packet).unwrap();
                 assert_eq!(usize::from(ip.payload_length) + 40, packet.len());
                 assert_eq!(ip.next_header, IpNumber::TCP);
-                assert_eq!((ip.traffic_class, ip.hop_limit), (0, 64));
+                assert_eq!(ip.traffic_class, 0);
                 let (tcp, payload) = TcpHeader::from_slice(rest).unwrap();
                 let sum = tcp.calc_checksum_ipv6(&ip, payload).unwrap();
                 (
@@ -322,7 +344,9 @@ impl Heard {
         assert!(payload.len() <= 1);
         assert_eq!(tcp.psh, payload.len() == 1);
         assert_eq!(tcp.urgent_pointer, 0);
-        assert!(!(tcp.ns || tcp.fin || tcp.urg || tcp.cwr));
+        assert!(!(tcp.ns || tcp.urg || tcp.cwr));
+        // Only who takes a FIN sends one.
+        assert!(!tcp.fin || tcp.ack && !(tcp.syn || tcp.rst || tcp.psh || tcp.ece));
         // A SYN-ACK agrees to ECN, or an ACK has word of congestion.
         assert!(!tcp.ece || tcp.ack && !tcp.psh);
         let mut timestamps = None;
@@ -464,11 +488,16 @@ impl Host {
             0 => u16::from_be_bytes([a, b]),
             _ => 0,
         };
-        let label = self.label & 0xf_ffff;
+        let look = Look {
+            id,
+            label: self.label & 0xf_ffff,
+            hop_limit: self.policy.hop_limit,
+            ..OURS
+        };
         packet(
             source.parse().unwrap(),
             destination.parse().unwrap(),
-            Look { id, label, ..OURS },
+            look,
             &tcp,
         )
     }

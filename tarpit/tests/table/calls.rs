@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
-use super::common::{Heard, Host, BOTH, CLOCK, DRIP, KEY, LINUX, MSS, PLAIN, POLICIES};
+use super::common::{Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
 use super::packets::extended;
 use super::LINUX_SYN;
-use tarpit::tarpit::{respond, Env, Family, Limit, Packet, Policy};
+use tarpit::tarpit::{respond, Env, Family, Limit, Packet};
 
 #[test]
 fn writes_only_into_a_buffer_of_just_the_right_length() {
@@ -65,27 +65,6 @@ fn draws_on_no_budget_where_the_peer_has_proved_itself() {
             "9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000029",
         ] {
             assert_eq!(host.limit(segment), Limit::None, "{segment}");
-        }
-    }
-}
-
-#[test]
-fn knows_the_rules_that_there_are() {
-    for variant in 0..=255 {
-        for profile in 0..=255 {
-            for flags in 0..=255 {
-                let policy = match (variant, profile, flags) {
-                    (0, 0, 0) => Some(PLAIN),
-                    (0, 1, 0) => Some(LINUX),
-                    (0, 0, 1) => Some(DRIP),
-                    _ => None,
-                };
-                assert_eq!(
-                    Policy::from_rule(variant, profile, flags),
-                    policy,
-                    "{variant} {profile} {flags}"
-                );
-            }
         }
     }
 }

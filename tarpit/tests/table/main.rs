@@ -22,17 +22,22 @@
 mod common;
 
 mod calls;
+mod documented;
 mod drip;
+mod freeze;
 mod handshake;
 mod held;
+mod honeypot;
 mod linux;
+mod options;
 mod packets;
+mod reset;
 mod strangers;
 mod trapped;
 mod untimed;
 
 use common::{dump, hex, Host, BOTH, CLOCK};
-use tarpit::tarpit::Silence;
+use tarpit::tarpit::{Policy, Silence};
 
 /// `count` octets of payload, as text.
 fn octets(count: usize) -> String {
@@ -78,7 +83,12 @@ fn waits(host: &Host, age: u32, asked: &str) {
 
 #[test]
 fn writes_whole_packets_as_they_cross_the_wire() {
-    let [v4, v6] = BOTH;
+    let [v4, v6] = BOTH.map(|host| {
+        host.under(Policy {
+            hop_limit: 64,
+            ..host.policy
+        })
+    });
     for (host, asked, answer) in [
         // A SYN of Linux, and the SYN-ACK.
         (

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A connection that was running before the rule: its data are answered with the window closed and nothing
+//! taken, so that it goes on when the rule is gone.
+//!
+//! RCV.NXT of such a connection is known to its receiver alone. The first data that the rule keeps from that one
+//! start there, so their SEG.SEQ is remembered, for a while and in a table of fixed size, which is the
+//! caller's ([`Limit::Frozen`], [`remember`]). All other answers need no memory.
+
+use super::decide::{back, Silence};
+use super::hold::counted_label;
+use super::ip::Packet;
+use super::isn::Flow;
+use super::reply::{Limit, Reply};
+use super::seq::Seq;
+use super::tcp::{Flags, Options, Segment, Timestamps};
+use super::Env;
+
+/// The ACK for a segment of a running connection, as if it were the first one.
+///
+/// Only data are answered, so two tarpits never have an answer for each other.
+pub(super) fn freeze(
+    packet: &Packet<'_>,
+    segment: &Segment,
+    flow: Flow,
+    env: &Env<'_>,
+) -> Result<Reply, Silence> {
+    if segment.payload_len == 0 {
+        return Err(Silence::NotOurs);
+    }
+    Ok(Reply {
+        seq: segment.ack,
+        ack: segment.seq,
+        flags: Flags::ACK,
+        options: Options {
+            // The peer's own last word on our clock is never too old for it (RFC 7323, 5.2).
+            timestamps: segment.options.timestamps.map(|theirs| Timestamps {
+                value: theirs.echo,
+                echo: theirs.value,
+            }),
+            ..Options::default()
+        },
+        label: counted_label(packet, flow, env),
+        limit: Limit::Frozen {
+            source: Flow::source_bucket(env.key, &packet.addresses),
+            flow: flow.hash(),
+            // Who wants to see whether strangers are answered sends a single octet (Nessus, plugin 10796).
+            silent: segment.payload_len == 1,
+        },
+        ..back(packet, segment)
+    })
+}
+
+/// What a table says of the connection `flow`, of which a segment has come that starts at `seq`: the new entry in the place
+/// of `entry`, and RCV.NXT. `silent` is that of [`Limit::Frozen`].
+///
+/// An entry is a sequence number, the second of its last segment and a tag of the connection; zero is an empty one.
+#[inline]
+pub const fn remember(entry: u64, flow: u64, seq: Seq, silent: bool, now_ms: u32) -> (u64, Seq) {
+    // CAST: 16 bits of the hash that do not choose the place in the table; the parts of an entry, exactly;
+    // the lowest bits of a clock.
+    let (tag, now) = ((flow >> 48) as u16, (now_ms >> 10) as u16);
+    let (their_tag, last, known) = ((entry >> 48) as u16, (entry >> 32) as u16, entry as u32);
+    let ahead = seq.since(Seq(known));
+    // What comes again is the first segment; the others are behind it. An entry of which none came is one of an
+    // earlier rule.
+    if entry != 0 && tag == their_tag && ahead > 0 && now.wrapping_sub(last) < FORGET_AFTER {
+        return (entry, Seq(known));
+    }
+    let seen = if silent {
+        now.wrapping_sub(FORGET_AFTER - FORGET_OCTET_AFTER)
+    } else {
+        now
+    };
+    // CAST: widening.
+    let entry = (tag as u64) << 48 | (seen as u64) << 32 | seq.0 as u64;
+    (entry, seq)
+}
+
+/// After how many times 1.024 s without its first segment an entry is no longer believed: retransmissions
+/// come every 120 s at least, and timers are late by up to an eighth.
+const FORGET_AFTER: u16 = 150;
+
+/// The same for a single octet: what was typed comes again soon, and a keep-alive with an octet of no meaning
+/// (Windows) starts before RCV.NXT.
+const FORGET_OCTET_AFTER: u16 = 3;

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Two hosts with rules, and one packet that somebody sends to the first in the name of the second.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use tarpit::tarpit::ip::Addresses;
+use tarpit::tarpit::isn::{Flow, Ports};
+use tarpit::tarpit::seq::Seq;
+use tarpit::tarpit::{Family, Key, Policy};
+
+use super::any_packet::{packets, Asked};
+use super::common::{ask, client_packet, Heard, DRIP, HONEYPOT, KEY, LINUX, MODES, PLAIN, RESET};
+use super::{keys, tries};
+
+/// One of the two.
+#[derive(Clone, Copy, Debug)]
+struct Host {
+    policy: Policy,
+    key: Key,
+}
+
+impl Host {
+    /// Whether the numbers of an answer, which are none of this host's, pass for its own by chance.
+    fn is_fooled_by(&self, answer: &Heard, now_ms: u32) -> bool {
+        let addresses = match (answer.source, answer.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                Addresses::v4(source.octets(), destination.octets())
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                Addresses::v6(source.octets(), destination.octets())
+            }
+            _ => unreachable!(),
+        };
+        let ports = Ports {
+            source: answer.tcp.source_port,
+            destination: answer.tcp.destination_port,
+        };
+        let flow = Flow::new(&self.key, &addresses, ports);
+        let ack = Seq(answer.tcp.acknowledgment_number);
+        let counts = self.policy.mode == DRIP.mode && answer.timestamps.is_some();
+        let first = if counts {
+            flow.talked(ack).0
+        } else {
+            flow.client_isn(ack.before()).after(1)
+        };
+        let start = Seq(answer.tcp.sequence_number).since(first);
+        let has_stamp = answer.timestamps.is_some_and(|(_, echo)| {
+            let stamp = echo.wrapping_sub(flow.stamp_offset());
+            now_ms.wrapping_sub(stamp).wrapping_add(256) < 1 << 23
+        });
+        let reach = match (self.policy.mode == HONEYPOT.mode, has_stamp) {
+            (false, _) => 1 << 17,
+            (true, false) => 1 << 24,
+            (true, true) => 1 << 30,
+        };
+        (-1..=reach).contains(&start)
+    }
+}
+
+/// Sends a packet to the first host. Asserts that each answers once at most, and how often that was.
+fn face(hosts: [Host; 2], mut packet: Vec<u8>, now_ms: u32) -> [u32; 2] {
+    let family = if packet[0] >> 4 == 4 {
+        Family::V4
+    } else {
+        Family::V6
+    };
+    let mut answers = [0; 2];
+    let mut last = None::<Heard>;
+    for turn in [0, 1].into_iter().cycle() {
+        let Host { policy, key } = hosts[turn];
+        let Ok(answer) = ask(policy, family, &packet, packet.len(), &key, now_ms) else {
+            break;
+        };
+        let heard = Heard::read(&answer.packet);
+        let chance = !heard.tcp.rst
+            && last
+                .as_ref()
+                .is_some_and(|answered| hosts[turn].is_fooled_by(answered, now_ms));
+        if chance {
+            // With odds of 2^-8 at most each time, and so not for long.
+            break;
+        }
+        // To an answer there is none but a reset.
+        assert!(last.is_none() || heard.tcp.rst, "{last:?}: {heard:?}");
+        answers[turn] += 1;
+        assert!(answers[turn] <= 1, "{last:?}: {heard:?}");
+        packet = answer.packet;
+        last = Some(heard);
+    }
+    answers
+}
+
+/// Every rule at each of the two.
+fn pairs() -> impl Iterator<Item = [Policy; 2]> {
+    MODES
+        .into_iter()
+        .flat_map(|first| MODES.map(|second| [first, second]))
+}
+
+proptest! {
+    #![proptest_config(tries(300))]
+
+    #[test]
+    fn one_packet_makes_each_of_two_hosts_answer_once_at_most(
+        asked in packets(),
+        other in prop::option::of(keys()),
+    ) {
+        let Asked { key, now_ms, .. } = asked;
+        for [first, second] in pairs() {
+            let hosts = [
+                Host { policy: first, key },
+                // The same key makes no difference, as the flow is another.
+                Host { policy: second, key: other.unwrap_or(key) },
+            ];
+            face(hosts, asked.bytes.clone(), now_ms);
+        }
+    }
+}
+
+#[test]
+fn a_packet_with_any_control_bits_makes_each_of_two_hosts_answer_once_at_most() {
+    let ends: [[IpAddr; 2]; 2] = [
+        ["192.0.2.1", "198.51.100.2"],
+        ["2001:db8:0:1::1", "2001:db8:0:2::2"],
+    ]
+    .map(|pair| pair.map(|address| address.parse().unwrap()));
+    let timestamps = [
+        [1, 1, 8, 10],
+        [0x11, 0x22, 0x33, 0x44],
+        [0x55, 0x66, 0x77, 0x88],
+    ]
+    .concat();
+    for [first, second] in pairs() {
+        let hosts = [
+            Host {
+                policy: first,
+                key: KEY,
+            },
+            Host {
+                policy: second,
+                key: Key([1, 2]),
+            },
+        ];
+        let (mut answered, mut answered_again) = (0, 0);
+        for [source, destination] in ends {
+            for options in [vec![], timestamps.clone()] {
+                for flags in 0..=0xff {
+                    for payload in [0, 1, 2, 3, 24, 1400] {
+                        let packet = client_packet(
+                            (source, 40_000),
+                            (destination, 23),
+                            (0xdead_beef, 0xcafe_babe),
+                            flags,
+                            options.clone(),
+                            payload,
+                        );
+                        let [one, other] = face(hosts, packet, 0x5000_0045);
+                        answered += one;
+                        answered_again += other;
+                    }
+                }
+            }
+        }
+        // PSH, URG, ECE and CWR make no difference: 16 segments of each kind, of six lengths (four of
+        // which freeze), with timestamps and without, in two families.
+        let kinds = |kinds: u32| kinds * 16 * 6 * 4;
+        let frozen = 2 * 16 * 4 * 4;
+        let (syn, syn_ack) = (kinds(1), kinds(1));
+        if first == RESET {
+            assert_eq!((answered, answered_again), (kinds(8), 0));
+        } else {
+            let holds = [PLAIN, LINUX, DRIP].contains(&first);
+            let frozen = if holds { frozen } else { 0 };
+            assert_eq!(answered, syn + syn_ack + frozen);
+            // The SYN-ACK is reset, what freezes only by those who reset.
+            let reset = if second == RESET { frozen } else { 0 };
+            assert_eq!(answered_again, syn + reset);
+        }
+    }
+}
