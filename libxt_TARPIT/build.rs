@@ -27,10 +27,11 @@ fn main() {
         .generate_cstr(true)
         .prepend_enum_name(false)
         .wrap_unsafe_ops(true)
-        .allowlist_function("xtables_(find_target|option_parse|register_target)|putchar|abort")
+        .allowlist_function("xtables_(find_target|option_parse|register_target)")
+        .allowlist_function("dlsym|putchar|abort")
         .allowlist_type("xtables_target|xt_tarpit_.*|xtables_(afinfo|exittype|tryload)")
         .allowlist_var("XTABLES_VERSION|NFPROTO_UNSPEC|afinfo|xt_params")
-        .allowlist_var("TARPIT_TGINFO_.*|XT_TARPIT_DRIP")
+        .allowlist_var("TARPIT_TGINFO_.*|XT_TARPIT_(DRIP|HAIRPIN)")
         .generate()
         .unwrap_or_else(|error| fail(&format!("wrapper.h was not understood: {error}")));
 

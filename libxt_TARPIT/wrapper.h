@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What build.rs translates: libxtables, the rule data, and the sums that only C can do. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #define XTABLES_INTERNAL /* "shipped modules rely on this": `afinfo` */

@@ -11,8 +11,8 @@ use core::ffi::CStr;
 use core::fmt::{Result, Write};
 
 use crate::xtables::sys::{
-    xt_tarpit_tginfo_v1, XT_TARPIT_DRIP, XT_TARPIT_HONEYPOT, XT_TARPIT_PROFILE_HOLD,
-    XT_TARPIT_PROFILE_LINUX, XT_TARPIT_RESET, XT_TARPIT_TARPIT,
+    xt_tarpit_tginfo_v1, XT_TARPIT_DRIP, XT_TARPIT_HAIRPIN, XT_TARPIT_HONEYPOT,
+    XT_TARPIT_PROFILE_HOLD, XT_TARPIT_PROFILE_LINUX, XT_TARPIT_RESET, XT_TARPIT_TARPIT,
 };
 
 /// The rule data. A rule of revision 0 has the variant only, and is this with zero for the rest.
@@ -45,6 +45,10 @@ pub enum Sets {
     Profile,
     /// Sets this flag.
     Flag(u8),
+    /// Sets the hop limit to the number behind it; 0 is the default and cannot be given.
+    Ttl,
+    /// Sets the first window to the number behind it, likewise.
+    Window,
 }
 
 /// An option; its place in [`OPTIONS`] is its id in libxtables' table.
@@ -57,7 +61,7 @@ pub struct Entry {
 }
 
 /// Every option. The rule data of a rule without options is zero, which is the first one.
-pub const OPTIONS: [Entry; 5] = [
+pub const OPTIONS: [Entry; 8] = [
     Entry::new(
         c"tarpit",
         Sets::Variant(TARPIT),
@@ -68,11 +72,7 @@ pub const OPTIONS: [Entry; 5] = [
         Sets::Variant(byte(XT_TARPIT_HONEYPOT)),
         "take all data, send none",
     ),
-    Entry::new(
-        c"reset",
-        Sets::Variant(byte(XT_TARPIT_RESET)),
-        "answer with a TCP reset",
-    ),
+    Entry::new(c"reset", Sets::Variant(RESET), "answer with a TCP reset"),
     Entry::new(
         c"profile",
         Sets::Profile,
@@ -80,8 +80,23 @@ pub const OPTIONS: [Entry; 5] = [
     ),
     Entry::new(
         c"drip",
-        Sets::Flag(byte(XT_TARPIT_DRIP)),
+        Sets::Flag(DRIP),
         "with --tarpit: send a byte of a banner now and then",
+    ),
+    Entry::new(
+        c"ttl",
+        Sets::Ttl,
+        "hop limit of the answers, 1-255 (default: the route's)",
+    ),
+    Entry::new(
+        c"window",
+        Sets::Window,
+        "first window in bytes, 1-65535; not with --drip, --reset",
+    ),
+    Entry::new(
+        c"hairpin",
+        Sets::Flag(byte(XT_TARPIT_HAIRPIN)),
+        "answer by the link that the packet came from",
     ),
 ];
 
@@ -92,6 +107,8 @@ pub const PROFILES: [(Word, u8); 2] = [
 ];
 
 const TARPIT: u8 = byte(XT_TARPIT_TARPIT);
+const RESET: u8 = byte(XT_TARPIT_RESET);
+const DRIP: u8 = byte(XT_TARPIT_DRIP);
 const _: () = assert!(TARPIT == 0 && PROFILES[0].1 == 0);
 const _: () = assert!(OPTIONS.len() < u32::BITS as usize); // ids are bits of a mask
 
@@ -110,27 +127,32 @@ impl Entry {
         }
     }
 
-    /// Whether a value follows.
-    pub const fn takes_value(&self) -> bool {
-        matches!(self.sets, Sets::Profile)
-    }
-
-    /// Whether the two cannot be in one rule: ways to answer, and what goes with one of them only.
+    /// Whether the two cannot be in one rule.
     pub const fn excludes(&self, other: &Self) -> bool {
         match (self.sets, other.sets) {
-            (Sets::Variant(one), Sets::Variant(other)) => one != other,
-            (Sets::Variant(variant), _) | (_, Sets::Variant(variant)) => variant != TARPIT,
-            // It goes with the default profile only, which need not be named then.
-            (Sets::Profile, Sets::Flag(_)) | (Sets::Flag(_), Sets::Profile) => true,
+            (Sets::Variant(variant), sets) | (sets, Sets::Variant(variant)) => {
+                !sets.goes_with(variant)
+            }
+            // It goes with the first window of the default profile only.
+            (Sets::Profile | Sets::Window, Sets::Flag(DRIP))
+            | (Sets::Flag(DRIP), Sets::Profile | Sets::Window) => true,
             _ => false,
         }
     }
 
     /// The first revision of the target with this option.
     pub const fn revision(&self) -> u8 {
-        match self.sets {
-            Sets::Variant(_) => 0,
-            Sets::Profile | Sets::Flag(_) => 1,
+        !matches!(self.sets, Sets::Variant(_)) as u8 // CAST: of a bool
+    }
+}
+
+impl Sets {
+    const fn goes_with(self, variant: u8) -> bool {
+        match self {
+            Self::Variant(own) => own == variant,
+            Self::Profile | Self::Flag(DRIP) => variant == TARPIT,
+            Self::Window => variant != RESET,
+            Self::Ttl | Self::Flag(_) => true,
         }
     }
 }
@@ -148,18 +170,20 @@ pub fn help(out: &mut impl Write) -> Result {
     out.write_str("TARPIT target options (at most one of the first three):\n")?;
     for option in &OPTIONS {
         write!(out, "  --{}", option.name.text)?;
-        let mut between = ' ';
-        if option.takes_value() {
-            for (word, _) in &PROFILES {
-                write!(out, "{between}{}", word.text)?;
-                between = '|';
+        // The texts begin in one column, behind the third tab.
+        let tabs = match option.sets {
+            Sets::Variant(_) | Sets::Flag(_) => "\t\t",
+            Sets::Ttl | Sets::Window => " N\t\t",
+            Sets::Profile => {
+                let mut between = ' ';
+                for (word, _) in &PROFILES {
+                    write!(out, "{between}{}", word.text)?;
+                    between = '|';
+                }
+                "\t"
             }
-            out.write_str("\t")?;
-        } else {
-            // Two tabs end in the same column for every name of 4 to 11 letters.
-            out.write_str("\t\t")?;
-        }
-        writeln!(out, "{}", option.help)?;
+        };
+        writeln!(out, "{tabs}{}", option.help)?;
     }
     Ok(())
 }
@@ -195,6 +219,8 @@ fn show(out: &mut impl Write, rule: &Rule, dash: &str, (open, close): (&str, &st
                     write!(out, "{dash}{name} {}", word.text)?;
                 }
             }
+            Sets::Ttl if rule.ttl != 0 => write!(out, "{dash}{name} {}", rule.ttl)?,
+            Sets::Window if rule.window != 0 => write!(out, "{dash}{name} {}", rule.window)?,
             _ => {}
         }
     }
@@ -222,7 +248,9 @@ mod tests {
         variant: 0,
         profile: 0,
         flags: 0,
-        reserved: [0; 5],
+        ttl: 0,
+        window: 0,
+        reserved: [0; 2],
     };
 
     fn text(write: impl FnOnce(&mut String) -> Result) -> String {
@@ -255,14 +283,24 @@ mod tests {
                 Sets::Variant(variant) => rule.variant = variant,
                 Sets::Profile => rule.profile = profile(words.next()?.bytes())?,
                 Sets::Flag(flag) => rule.flags |= flag,
+                Sets::Ttl => rule.ttl = words.next()?.parse().ok()?,
+                Sets::Window => rule.window = words.next()?.parse().ok()?,
             }
         }
         Some(rule)
     }
 
-    fn same(one: &Rule, other: &Rule) -> bool {
-        (one.variant, one.profile, one.flags, one.reserved)
-            == (other.variant, other.profile, other.flags, other.reserved)
+    /// Every member, so that a new one does not build until it is here.
+    fn members(rule: &Rule) -> (u8, u8, u8, u8, u16, [u8; 2]) {
+        let &Rule {
+            variant,
+            profile,
+            flags,
+            ttl,
+            window,
+            reserved,
+        } = rule;
+        (variant, profile, flags, ttl, window, reserved)
     }
 
     #[test]
@@ -295,10 +333,10 @@ mod tests {
         );
         for option in &OPTIONS {
             let line = lines.next().unwrap();
-            let value = if option.takes_value() {
-                " hold|linux"
-            } else {
-                ""
+            let value = match option.name.text {
+                "profile" => " hold|linux",
+                "ttl" | "window" => " N",
+                _ => "",
             };
             let left = format!("  --{}{value}", option.name.text);
             let tabs = if left.len() < 16 { "\t\t" } else { "\t" };
@@ -311,61 +349,66 @@ mod tests {
 
     #[test]
     fn list_shows_what_is_not_the_default_behind_the_mode() {
-        let linux = Rule {
-            profile: 1,
+        let rule = |variant, profile, flags, ttl, window| Rule {
+            variant,
+            profile,
+            flags,
+            ttl,
+            window,
             ..PLAIN
         };
-        let all = Rule {
-            profile: 1,
-            flags: 1,
-            ..PLAIN
-        };
-        assert_eq!(printed(&PLAIN), " tarpit");
+        for (rule, shown) in [
+            (PLAIN, " tarpit"),
+            (rule(1, 0, 0, 0, 0), " honeypot"),
+            (rule(2, 0, 0, 0, 0), " reset"),
+            (rule(0, 1, 0, 0, 0), " tarpit profile linux"),
+            (rule(0, 0, 1, 0, 0), " tarpit drip"),
+            (rule(0, 1, 1, 0, 0), " tarpit profile linux drip"),
+            (rule(1, 0, 0, 1, 65535), " honeypot ttl 1 window 65535"),
+            (rule(2, 0, 2, 255, 0), " reset ttl 255 hairpin"),
+            (rule(0, 0, 3, 64, 1), " tarpit drip ttl 64 window 1 hairpin"),
+        ] {
+            assert_eq!(printed(&rule), shown);
+        }
         assert_eq!(
-            printed(&Rule {
-                variant: 1,
-                ..PLAIN
-            }),
-            " honeypot"
+            saved(&rule(0, 1, 2, 64, 100)),
+            " --tarpit --profile linux --ttl 64 --window 100 --hairpin"
         );
-        assert_eq!(
-            printed(&Rule {
-                variant: 2,
-                ..PLAIN
-            }),
-            " reset"
-        );
-        assert_eq!(printed(&linux), " tarpit profile linux");
-        assert_eq!(printed(&Rule { flags: 1, ..PLAIN }), " tarpit drip");
-        assert_eq!(printed(&all), " tarpit profile linux drip");
-        assert_eq!(saved(&all), " --tarpit --profile linux --drip");
         assert_eq!(saved(&PLAIN), " --tarpit");
     }
 
     #[test]
     fn what_is_saved_restores_the_very_rule_or_nothing() {
         let mut restorable = 0;
-        for variant in 0..=u8::MAX {
-            for profile in [0, 1, 2, u8::MAX] {
-                for flags in [0, 1, 2, 3, 0x80, 0xff] {
-                    for reserved in [[0; 5], [0, 0, 7, 0, 0]] {
-                        let rule = Rule {
-                            variant,
-                            profile,
-                            flags,
-                            reserved,
-                        };
-                        let words = saved(&rule);
-                        if let Some(back) = restored(&words) {
-                            assert!(same(&back, &rule), "{words}");
-                            restorable += 1;
-                        }
-                    }
+        // All of three bytes would be too many.
+        let bytes = [0, 1, 2, 3, 4, 0x80, u8::MAX];
+        for number in 0..bytes.len().pow(3) {
+            let digit = |place: u32| bytes[number / bytes.len().pow(place) % bytes.len()];
+            let (variant, profile, flags) = (digit(0), digit(1), digit(2));
+            for (ttl, window, reserved) in [
+                (0, 0, [0, 0]),
+                (255, 0, [0, 0]),
+                (0, u16::MAX, [0, 0]),
+                (0, 0, [0, 7]),
+            ] {
+                let rule = Rule {
+                    variant,
+                    profile,
+                    flags,
+                    ttl,
+                    window,
+                    reserved,
+                };
+                let words = saved(&rule);
+                if let Some(back) = restored(&words) {
+                    assert_eq!(members(&back), members(&rule), "{words}");
+                    restorable += 1;
                 }
             }
         }
-        // Two profiles, drip, and the two other modes.
-        assert_eq!(restorable, 2 + 1 + 2);
+        // Two profiles, drip, and the two other modes; each with hairpin and without; each with
+        // nothing, ttl or window, but reset's and drip's two.
+        assert_eq!(restorable, 5 * 2 * 3 - 2 * 2);
     }
 
     #[test]
@@ -392,10 +435,13 @@ mod tests {
                 },
                 " tarpit unknown-profile(2)",
             ),
-            (Rule { flags: 7, ..PLAIN }, " tarpit drip unknown-flags(6)"),
+            (
+                Rule { flags: 7, ..PLAIN },
+                " tarpit drip hairpin unknown-flags(4)",
+            ),
             (
                 Rule {
-                    reserved: [1, 0, 0, 0, 2],
+                    reserved: [1, 2],
                     ..PLAIN
                 },
                 " tarpit unknown-reserved(3)",

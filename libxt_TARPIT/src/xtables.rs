@@ -28,6 +28,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_uint, c_void, CStr};
 use core::fmt;
 use core::mem::{offset_of, MaybeUninit};
+use core::ptr;
 
 use crate::options::{self, Rule, Sets, OPTIONS, PROFILES};
 
@@ -67,6 +68,18 @@ const fn revision(revision: u8) -> xtables_target {
     target
 }
 
+/// Ends the program with a message of printf's form, as the program does for such a problem.
+///
+/// The caller proves that the values fit the format, and that libxtables has been initialised, as
+/// it is when it opens a plugin.
+macro_rules! refuse {
+    ($problem:expr, $format:literal $(, $value:expr)*) => {
+        if let Some(exit) = (*sys::xt_params).exit_err {
+            exit($problem, $format.as_ptr() $(, $value)*)
+        }
+    };
+}
+
 /// What libxtables is given, by revision; it writes into it from then on (list, parser state).
 pub struct Targets(UnsafeCell<[xtables_target; 2]>);
 
@@ -86,6 +99,16 @@ impl Targets {
     /// to stand before it: had it both at once, it would drop the lower one. And revision 1 is kept
     /// back if the kernel lacks it: libxtables would warn with each rule that TARPIT is missing.
     pub fn register(&'static self) {
+        if !option_table_fits() {
+            // SAFETY: no conversion, no value; libxtables is opening this plugin.
+            unsafe {
+                refuse!(
+                    sys::OTHER_PROBLEM,
+                    c"libxt_TARPIT.so was built for another version of iptables; build it again"
+                )
+            };
+            return;
+        }
         let revision_0 = self.0.get().cast::<xtables_target>();
         // SAFETY: `self.0` is two initialised targets that stay in place as long as the plugin is
         // loaded. `UnsafeCell` lets them be written, and no reference to them exists. Looking for
@@ -100,6 +123,18 @@ impl Targets {
             }
         }
     }
+}
+
+/// Whether libxtables reads option tables as they are laid out here.
+///
+/// Their entries grew between iptables 1.8.9 and 1.8.11 under the same soname; read with the wrong
+/// size, the second one is a wild pointer. A function that came with it tells the two apart.
+fn option_table_fits() -> bool {
+    const GREW: bool =
+        size_of::<xt_option_entry>() > offset_of!(xt_option_entry, max) + size_of::<c_uint>();
+    // SAFETY: null (RTLD_DEFAULT) stands for all that is loaded, and the name is a C string.
+    let grew = unsafe { sys::dlsym(ptr::null_mut(), c"xtables_strtoul_base".as_ptr()) };
+    grew.is_null() != GREW
 }
 
 /// Whether the kernel has this revision of the target, asked as libxtables does.
@@ -128,10 +163,11 @@ static ENTRIES: Entries = {
     let mut i = 0;
     while i < OPTIONS.len() {
         table[i].name = OPTIONS[i].name.c.as_ptr();
-        table[i].type_ = if OPTIONS[i].takes_value() {
-            sys::XTTYPE_STRING
-        } else {
-            sys::XTTYPE_NONE
+        (table[i].type_, table[i].min) = match OPTIONS[i].sets {
+            Sets::Variant(_) | Sets::Flag(_) => (sys::XTTYPE_NONE, 0),
+            Sets::Profile => (sys::XTTYPE_STRING, 0),
+            Sets::Ttl => (sys::XTTYPE_UINT8, 1),
+            Sets::Window => (sys::XTTYPE_UINT16, 1),
         };
         table[i].id = i as c_uint; // CAST: below 32
         let mut other = 0;
@@ -145,17 +181,6 @@ static ENTRIES: Entries = {
     }
     Entries(table)
 };
-
-/// Ends the program with a message of printf's form, as the program ends for what a user got wrong.
-///
-/// The caller proves that the values fit the format.
-macro_rules! refuse {
-    ($format:literal, $($value:expr),+) => {
-        if let Some(exit) = (*sys::xt_params).exit_err {
-            exit(sys::PARAMETER_PROBLEM, $format.as_ptr(), $($value),+)
-        }
-    };
-}
 
 /// What is written goes where iptables writes, through the same buffer.
 struct Stdout;
@@ -199,6 +224,7 @@ unsafe extern "C" fn parse(call: *mut xt_option_call) {
         // SAFETY: one %s and one %u, for a C string and an int.
         unsafe {
             refuse!(
+                sys::PARAMETER_PROBLEM,
                 c"TARPIT: option \"--%s\" needs revision %u of the target, which the kernel does not have: \
                   its xt_TARPIT is missing, older than this plugin, or that of xtables-addons",
                 option.name.c.as_ptr(),
@@ -212,6 +238,10 @@ unsafe extern "C" fn parse(call: *mut xt_option_call) {
     match option.sets {
         Sets::Variant(variant) => rule.variant = variant,
         Sets::Flag(flag) => rule.flags |= flag,
+        // SAFETY: the parser has written this member of the union, by the option's type.
+        Sets::Ttl => rule.ttl = unsafe { (*call).val.u8_ },
+        // SAFETY: the same.
+        Sets::Window => rule.window = unsafe { (*call).val.u16_ },
         Sets::Profile => {
             // SAFETY: the option takes a value, so this is a C string by the contract.
             let arg = unsafe { (*call).arg };
@@ -224,6 +254,7 @@ unsafe extern "C" fn parse(call: *mut xt_option_call) {
             // SAFETY: three times %s, for three C strings.
             unsafe {
                 refuse!(
+                    sys::PARAMETER_PROBLEM,
                     c"TARPIT: unknown profile \"%s\"; it can be \"%s\" or \"%s\"",
                     arg,
                     hold.c.as_ptr(),
@@ -319,6 +350,11 @@ mod tests {
     }
 
     #[test]
+    fn option_table_fits_where_it_was_built() {
+        assert!(option_table_fits());
+    }
+
+    #[test]
     fn option_table_is_the_table_of_options() {
         let (end, entries) = ENTRIES.0.split_last().unwrap();
         assert!(end.name.is_null());
@@ -329,7 +365,13 @@ mod tests {
             assert_eq!(name.to_str(), Ok(option.name.text));
             assert_eq!(entry.id as usize, i);
             assert_eq!(entry.flags, 0, "once, not inverted, not mandatory");
-            assert_eq!(entry.type_ == sys::XTTYPE_STRING, option.takes_value());
+            let (kind, min) = match option.name.text {
+                "profile" => (sys::XTTYPE_STRING, 0),
+                "ttl" => (sys::XTTYPE_UINT8, 1),
+                "window" => (sys::XTTYPE_UINT16, 1),
+                _ => (sys::XTTYPE_NONE, 0),
+            };
+            assert_eq!((entry.type_, entry.min, entry.max), (kind, min, 0));
         }
     }
 
@@ -347,9 +389,16 @@ mod tests {
         };
         assert_eq!(pairs("tarpit"), ["honeypot", "reset"]);
         assert_eq!(pairs("honeypot"), ["tarpit", "reset", "profile", "drip"]);
-        assert_eq!(pairs("reset"), ["tarpit", "honeypot", "profile", "drip"]);
+        assert_eq!(
+            pairs("reset"),
+            ["tarpit", "honeypot", "profile", "drip", "window"]
+        );
         assert_eq!(pairs("profile"), ["honeypot", "reset", "drip"]);
-        assert_eq!(pairs("drip"), ["honeypot", "reset", "profile"]);
+        assert_eq!(pairs("drip"), ["honeypot", "reset", "profile", "window"]);
+        assert_eq!(pairs("window"), ["reset", "drip"]);
+        for free in ["ttl", "hairpin"] {
+            assert!(pairs(free).is_empty(), "{free}");
+        }
     }
 
     #[test]
@@ -366,7 +415,11 @@ mod tests {
             made.target.u.user.revision = option.revision();
             let mut target = (&raw mut made).cast::<xt_entry_target>();
             call.entry = entry;
-            call.arg = c"linux".as_ptr();
+            let arg = match option.sets {
+                Sets::Ttl | Sets::Window => c"0xfe",
+                _ => c"linux",
+            };
+            call.arg = arg.as_ptr();
             call.__bindgen_anon_1.target = &mut target;
             // SAFETY: `target` points to a live rule, which has the data behind the header that
             // `rule` asks for. `call` has what `parse` asks for, libxtables' `optarg` included.
@@ -377,12 +430,22 @@ mod tests {
                 rule(target)
             };
             let expected = match option.sets {
-                Sets::Variant(variant) => [variant, 0, 0],
-                Sets::Profile => [0, 1, 0],
-                Sets::Flag(flag) => [0, 0, flag],
+                Sets::Variant(variant) => (variant, 0, 0, 0, 0),
+                Sets::Profile => (0, 1, 0, 0, 0),
+                Sets::Flag(flag) => (0, 0, flag, 0, 0),
+                Sets::Ttl => (0, 0, 0, 0xfe, 0),
+                Sets::Window => (0, 0, 0, 0, 0xfe),
             };
-            assert_eq!([rule.variant, rule.profile, rule.flags], expected);
-            assert_eq!(rule.reserved, [0; 5], "rules are compared by bytes");
+            let Rule {
+                variant,
+                profile,
+                flags,
+                ttl,
+                window,
+                reserved,
+            } = rule;
+            assert_eq!((variant, profile, flags, ttl, window), expected);
+            assert_eq!(reserved, [0; 2], "rules are compared by bytes");
         }
     }
 

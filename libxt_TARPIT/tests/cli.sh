@@ -35,7 +35,7 @@ exits()  { # code, text in the output, command...
 for tool in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
 	command -v $tool >/dev/null || { skip "$tool is not installed"; continue; }
 
-	for option in --tarpit --honeypot --reset '--profile hold|linux' --drip; do
+	for option in --tarpit --honeypot --reset '--profile hold|linux' --drip '--ttl N' '--window N' --hairpin; do
 		exits 0 "  $option" $tool -j TARPIT -h
 	done
 	for option in --tarpit --honeypot --reset; do
@@ -47,11 +47,14 @@ for tool in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
 				exits 2 'cannot be used together with' $tool -A INPUT -j TARPIT $option $other
 		done
 	done
-	exits 2 'unknown option "--drop"' $tool -A INPUT -j TARPIT --drop
+	exits 2 'unknown option' $tool -A INPUT -j TARPIT --tarpit=1
+	for word in --drop --unknown-variant=7 --unknown-profile=2 --unknown-flags=4 --unknown-reserved=1; do
+		exits 2 "unknown option \"$word\"" $tool -A INPUT -j TARPIT $word
+	done
 
 	# Who may not ask the kernel for revisions is taken to have them all: what the options of
 	# revision 1 make of a mistake, in any kernel. The right to change a rule is asked for later.
-	for option in '--profile linux' --drip; do
+	for option in '--profile linux' --drip '--ttl 64' '--window 1000' --hairpin; do
 		name=${option%% *}
 		case $tool in *-nft) denied=4 ;; *) denied=3 ;; esac
 		exits $denied 'Permission denied' unprivileged $tool -A INPUT -j TARPIT $option
@@ -59,23 +62,41 @@ for tool in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
 		exits 2 "\"$name\" can only be used once" unprivileged $tool -A INPUT -j TARPIT $option $option
 		exits 2 "\"$name\" cannot be inverted" unprivileged $tool -A INPUT -j TARPIT ! $option
 		exits 2 "Bad argument \`1'" unprivileged $tool -A INPUT -j TARPIT $option 1
+		case $name in
+		--profile | --drip) others='--honeypot --reset' ;;
+		--window) others=--reset ;;
+		*) others= ;;
+		esac
 		for mode in --honeypot --reset; do
+			case " $others " in
+			*" $mode "*) ;;
+			*) exits $denied 'Permission denied' unprivileged $tool -A INPUT -j TARPIT $mode $option; continue ;;
+			esac
 			text="option \"$mode\" cannot be used together with \"$name\""
 			exits 2 "$text" unprivileged $tool -A INPUT -j TARPIT $option $mode
 			exits 2 "$text" unprivileged $tool -A INPUT -j TARPIT $mode $option
 		done
 	done
 	exits 2 'cannot be used together with' unprivileged $tool -A INPUT -j TARPIT --drip --profile linux
+	exits 2 'cannot be used together with' unprivileged $tool -A INPUT -j TARPIT --drip --window 24
 	exits 2 'option "--profile" requires an argument' unprivileged $tool -A INPUT -j TARPIT --profile
 	for value in windows linu LINUX '' --drip; do
 		exits 2 "unknown profile \"$value\"; it can be \"hold\" or \"linux\"" \
 			unprivileged $tool -A INPUT -j TARPIT --profile "$value"
 	done
+	for option in ttl:255 window:65535; do
+		name=--${option%:*} most=${option#*:}
+		exits $denied 'Permission denied' unprivileged $tool -A INPUT -j TARPIT $name $most
+		exits 2 "option \"$name\" requires an argument" unprivileged $tool -A INPUT -j TARPIT $name
+		for value in 0 $((most + 1)) -1 1:2 x ''; do
+			exits 2 "or out of range (1-$most)" unprivileged $tool -A INPUT -j TARPIT $name "$value"
+		done
+	done
 
 	run $tool -A INPUT -j TARPIT
 	case $out in
 	*'missing kernel module?'*)
-		for option in '--profile linux' '--profile hold' --drip; do
+		for option in '--profile linux' '--profile hold' --drip '--ttl 64' '--window 1' --hairpin; do
 			exits 2 "TARPIT: option \"${option%% *}\" needs revision 1 of the target" \
 				$tool -A INPUT -j TARPIT $option
 		done
