@@ -20,7 +20,9 @@ the packets alone. Both ways matter to a module that rewrites packets in place.
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import os
+import re
 import select
 import socket
 import struct
@@ -74,6 +76,14 @@ V6 = Family(
 FAMILIES = (V4, V6)
 PORT = 23
 FIRST_WINDOW = 24  # octets; what a client with timestamps may send at first
+# How a rule may answer.
+MODES = {
+    "tarpit": (),
+    "linux": ("--profile", "linux"),
+    "drip": ("--drip",),
+    "honeypot": ("--honeypot",),
+    "reset": ("--reset",),
+}
 
 
 def wide_window(mss, timestamps=False):
@@ -141,9 +151,18 @@ class Host:
     def iptables(self, family, *argv, **how):
         return self.run(family.iptables, "-w", *argv, **how)
 
-    def rule_packets(self, family, chain="INPUT", number=1):
+    @contextlib.contextmanager
+    def rule(self, family, *rule, table="filter"):
+        """A rule at the head of its chain, while the block runs."""
+        self.iptables(family, "-t", table, "-I", *rule)
+        try:
+            yield
+        finally:
+            self.iptables(family, "-t", table, "-D", *rule)
+
+    def rule_packets(self, family, chain="INPUT", number=1, table="filter"):
         """How many packets a rule has matched."""
-        listing = self.iptables(family, "-nvxL", chain, number)
+        listing = self.iptables(family, "-t", table, "-nvxL", chain, number)
         return int(listing.split()[0])
 
     def proc(self, path):
@@ -170,6 +189,13 @@ class Host:
 
     def conntrack_entries(self):
         return int(self.sysctl("net.netfilter.nf_conntrack_count"))
+
+    def tracked(self, port):
+        """The connections to a port that conntrack knows, with their states."""
+        ask = ("conntrack", "-L", "-p", "tcp", "--orig-port-dst", port, "-f")
+        lines = "".join(self.run(*ask, family.name) for family in FAMILIES)
+        # Behind the protocol's number are the timeout and the state.
+        return [(state, int(timeout)) for timeout, state in re.findall(r"^tcp +6 (\d+) ([A-Z_]+)", lines, re.M)]
 
     def socket(self, *args):
         with self.inside():
@@ -246,7 +272,7 @@ class Capture:
                 if (level, kind) == (socket.SOL_SOCKET, self.SO_TIMESTAMPNS):
                     seconds, nanoseconds = struct.unpack("qq", value)
                     segment.time = seconds + nanoseconds / 1e9
-            segment.outgoing = origin[2] == socket.PACKET_OUTGOING
+            segment.outgoing, segment.mac = origin[2] == socket.PACKET_OUTGOING, origin[4]
             self.seen.append(segment)
         # Dropped packets would be missed evidence.
         packets, drops = struct.unpack("II", self.sock.getsockopt(263, 6, 8))  # SOL_PACKET, STATISTICS
@@ -262,6 +288,8 @@ class Lab:
     """Client and server, connected, the module loaded and a rule for port 23 in both families."""
 
     open_labs = 0
+    wire = "c0"  # the client's end, where packets are injected and captured
+    strangers = itertools.count(2)
 
     def __init__(self, name="lab"):
         self.hosts = []
@@ -269,7 +297,7 @@ class Lab:
         try:
             sh("modprobe", "xt_TARPIT")
             self.client, self.server = self.host(f"{name}-client"), self.host(f"{name}-server")
-            link(self.client, "c0", self.server, "s0")
+            self.cable()
             self.client.ip(
                 "addr add 192.0.2.1/24 brd + dev c0",
                 "addr add 2001:db8:1::1/64 dev c0 nodad",
@@ -295,6 +323,10 @@ class Lab:
         except BaseException:
             self.close()
             raise
+
+    def cable(self):
+        """What is between client and server."""
+        link(self.client, "c0", self.server, "s0")
 
     def rules(self):
         for family in FAMILIES:
@@ -329,14 +361,19 @@ class Lab:
 
     def capture(self, family, both=True):
         """On the client's side of the wire."""
-        return Capture(self.client, "c0", family, both)
+        return Capture(self.client, self.wire, family, both)
+
+    def stranger(self, family):
+        """A phantom that nobody has played yet: limits are per source."""
+        number = next(Lab.strangers)
+        return f"198.51.100.{2 + number % 253}" if family is V4 else f"2001:db8:2:{number:x}::1"
 
     def inject(self, packet, mac=None):
         """Sends a packet over the client's wire as it is."""
         ethertype = 0x86DD if packet[0] >> 4 == 6 else 0x0800
         if not hasattr(self, "injector"):
             self.injector = self.client.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
-        self.injector.sendto(packet, ("c0", ethertype, 0, 0, mac or self.server_mac))
+        self.injector.sendto(packet, (self.wire, ethertype, 0, 0, mac or self.server_mac))
 
     def frame(self, packet, gso_size, linear):
         """A TCP packet as a packet socket with PACKET_VNET_HDR sends it: a card's, its checksum known to be right.
@@ -463,14 +500,25 @@ class Puppet:
         assert new[0].right, f"a wrong checksum: {new[0]}"
         return new[0]
 
-    def reply(self):
-        """The answer to what was just sent, or None: that of a SYN to the same port, sent now, comes after it."""
-        marker = Puppet(self.lab, self.family, self.capture, self.dst, self.dport)
+    def settle(self, dst=None, dport=PORT):
+        """Waits until all that was sent before has been answered, if it is at all.
+
+        The wire and the server's queue keep the order, so what was to be answered before a SYN has
+        been answered when the SYN's answer is here. (The test runs on one processor.)
+        """
+        marker = Puppet(self.lab, self.family, self.capture, dst, dport)
         marker.send("S", -1)
         assert marker.answer().flags == "SA"
         marker.send("R")
+
+    def reply(self, dport=None):
+        """The answer to what was just sent, or None; `dport` is one where a SYN gets a SYN-ACK, if ours is none."""
+        self.settle(self.dst, dport or self.dport)
         new = self.answers()
         assert len(new) <= 1, "more than one answer:\n" + "\n".join(map(str, new))
+        if new and new[0].ts:
+            self.echo = new[0].ts[0]
+        assert not new or new[0].right, f"a wrong checksum: {new[0]}"
         return new[0] if new else None
 
     def connect(self):
@@ -482,14 +530,8 @@ class Puppet:
         return syn_ack
 
     def quiet(self):
-        """No answer has come, and none is under way.
-
-        The wire and the server's queue keep the order, so what was to be answered before a SYN has
-        been answered when the SYN's answer is here. (The test runs on one processor.)
-        """
-        marker = Puppet(self.lab, self.family, self.capture)
-        marker.send("S", -1)
-        assert marker.answer().flags == "SA"
+        """No answer has come, and none is under way."""
+        self.settle()
         return not self.answers()
 
 
@@ -517,6 +559,13 @@ def tcp_info(sock):
         "segs_out": segs_out,
         "segs_in": segs_in,
     }
+
+
+def assert_held(client):
+    """A real client sends more than the first window, and is answered when it probes the closed one."""
+    client.send(b"x" * 1000)
+    wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
+    wait_until(lambda: (info := tcp_info(client))["backoff"] >= 2 and info["probes"] == 0, what="probes are answered")
 
 
 ESTABLISHED = 1

@@ -117,6 +117,7 @@ class Segment:
     raw: bytes
     time: float = 0.0  # seconds, the kernel's
     outgoing: bool = False
+    mac: bytes = b""  # the sender's
 
     @property
     def options(self):

@@ -2,14 +2,7 @@
 """Where packets come from and how replies leave: FORWARD, loopback, NAT, marks."""
 
 import pytest
-from lab import FIRST_WINDOW, PORT, V4, Puppet, tcp_info, wait_until
-
-
-def assert_held(client):
-    client.send(b"x" * 1000)
-    wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
-    wait_until(lambda: tcp_info(client)["backoff"] >= 2, what="probes go out")
-    assert tcp_info(client)["probes"] == 0, "and are answered"
+from lab import PORT, V4, Puppet, assert_held
 
 
 @pytest.fixture
