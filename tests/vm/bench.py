@@ -23,7 +23,7 @@ CASES = ("syn", "probe", "data1400", "gso64k")
 TARGETS = {
     "drop": (("DROP",), ("input", "forward", "raw")),
     "reject": (("REJECT", "--reject-with", "tcp-reset"), ("input", "forward")),
-    "xt_TARPIT": (("TARPIT",), ("input", "forward")),
+    "xt_TARPIT": (("TARPIT",), ("input", "forward", "raw")),
     "xtables-addons": (("TARPIT",), ("input", "forward")),
 }
 HOOKS = {
@@ -35,6 +35,8 @@ PLACES = [(hook, target) for hook in HOOKS for target, (_, hooks) in TARGETS.ite
 ROUNDS = 3
 CALLS, BATCH = 4, 1000  # of packets, in a round
 SPREAD = 0.005  # of what rounds may differ by
+FLAT = 0.01  # of what numbers of connections may differ by
+NOISE_KB = 256  # of what a quiet guest's kernel memory may grow by meanwhile
 SEGMENTS = 45  # in a packet as GRO makes them: the most that fit into 64 KB
 PROBED = 40  # seconds after the answer before, when a held client probes
 
@@ -151,6 +153,86 @@ def measure(lab, data, answers):
     return rounds
 
 
+class Flows:
+    """Rows of SYNs of which each is of another connection: other ports within a row, other addresses from row to row."""
+
+    def __init__(self, lab, family):
+        with Capture(lab.client, "c0", family) as capture:
+            self.puppet = Puppet(lab, family, capture, isn=0x10000000)
+        self.lab, self.family = lab, family
+        frames = [self.frame(family.phantom, port) for port in range(BATCH)]
+        self.size = len(frames[0])
+        self.data = bytearray(b"".join(frames))
+        self.memory = (ctypes.c_char * len(self.data)).from_buffer(self.data)
+        self.row = Row(frames[0])
+        start = ctypes.addressof(self.memory)
+        self.vectors = (ctypes.c_uint64 * (2 * BATCH))()
+        self.vectors[::2], self.vectors[1::2] = range(start, start + len(self.data), self.size), [self.size] * BATCH
+        for i in range(BATCH):
+            struct.pack_into("=Q", self.row.messages, i * 64 + 16, ctypes.addressof(self.vectors) + i * 16)
+
+    def frame(self, source, port):
+        self.puppet.src, self.puppet.sport, self.puppet.clock = source, port, 1000
+        return self.lab.frame(self.puppet.packet("S", -1), 0, 0)
+
+    def send(self, count):
+        """Sends so many SYNs; the instructions that one takes."""
+        took, before = 0, None
+        for i in range(count // BATCH):
+            source = self.family.phantom[:-1] + (f"{1 + i % 250}" if self.family is V4 else f"{1 + i % 250:x}")
+            new = self.frame(source, 1000 * (i // 250))
+            if before is None:
+                before = self.frame(self.family.phantom, 0)
+            ports = slice(*self.port_bytes())
+            for at, (old, octet) in enumerate(zip(before, new)):
+                # The same in all frames but for the ports, whose first octet moves on after 250 rows.
+                if old != octet and not ports.start <= at < ports.stop:
+                    self.data[at :: self.size] = bytes([octet]) * BATCH
+            if i % 250 == 0:
+                for n in range(BATCH):
+                    at = n * self.size + ports.start
+                    self.data[at : at + 2] = struct.pack("!H", 1000 * (i // 250) + n)
+            before = new
+            took += self.row.send(self.lab.sock.fileno())
+        return took / count
+
+    def port_bytes(self):
+        start = 10 + 14 + self.family.header  # virtio's header, Ethernet's
+        return start, start + 2
+
+
+def flat(lab):
+    """What a SYN costs in INPUT when there are so many connections, and what they leave behind."""
+    found = []
+    for family in FAMILIES:
+        assert lab.rule(family, "input", "xt_TARPIT")
+        flows = Flows(lab, family)
+        flows.send(BATCH)
+        cost = {}
+        for count in (1, 1_000, 1_000_000):
+            time.sleep(1)
+            arrived, memory = lab.arrived(), kept()
+            if count == 1:
+                cost[count] = sum(measure(lab, flows.frame(family.phantom, 1), 1)) / ROUNDS
+            else:
+                cost[count] = flows.send(count)
+                assert lab.arrived() - arrived == count, "an answer for each"
+        grown = {name: value - memory[name] for name, value in kept().items()}
+        spread = max(cost.values()) / min(cost.values()) - 1
+        costs = ", ".join(f"{count:,}: {round(each):,}" for count, each in cost.items())
+        found.append(f"IPv{family.name[-1]}, a SYN in INPUT by the number of connections: {costs} ({spread:.2%}); "
+                     f"a million left {grown} KB")
+        assert spread <= FLAT, found[-1]
+        assert max(grown.values()) <= NOISE_KB, found[-1]
+    return found
+
+
+def kept():
+    """Kernel memory in KB, by kind."""
+    lines = (line.split() for line in open("/proc/meminfo", encoding="ascii"))
+    return {name[:-1]: int(value) for name, value, *_ in lines if name in ("Slab:", "Percpu:", "KernelStack:")}
+
+
 def rows(lab, target):
     """Measures a target wherever it can be."""
     for family, hook in itertools.product(FAMILIES, HOOKS):
@@ -164,15 +246,19 @@ def rows(lab, target):
             yield what | {"insn_per_pkt": round(sum(rounds) / ROUNDS), "spread": spread}
 
 
+def peers_cost(cost, case, family, hook):
+    """What xtables-addons' target costs in this hook, or in INPUT where it cannot be loaded in it."""
+    return next(cost[key] for h in (hook, "input") if (key := (case, family, h, "xtables-addons")) in cost)
+
+
 def compare(found):
     """Adds over_drop and vs_xtables_addons."""
     cost = {(r["case"], r["family"], r["hook"], r["target"]): r["insn_per_pkt"] for r in found}
     for row in found:
         case, family, hook = row["case"], row["family"], row["hook"]
-        drop, peer = cost[case, family, "input", "drop"], cost.get((case, family, hook, "xtables-addons"))
+        drop, peer = cost[case, family, "input", "drop"], peers_cost(cost, case, family, hook)
         row["over_drop"] = row["insn_per_pkt"] - drop
-        comparable = peer and row["target"] != "drop"
-        row["vs_xtables_addons"] = round(row["over_drop"] / (peer - drop), 3) if comparable else None
+        row["vs_xtables_addons"] = None if row["target"] == "drop" else round(row["over_drop"] / (peer - drop), 3)
 
 
 def table(found):
@@ -186,7 +272,7 @@ def table(found):
     nowhere = [f"{target} in {hook}" for hook in HOOKS for target in TARGETS if (hook, target) not in PLACES]
     spread = max(row["spread"] for row in found)
     return (
-        "Instructions per packet; +: more than DROP in INPUT; x: that, over the same of xtables-addons in this hook\n\n"
+        "Instructions per packet; +: more than DROP in INPUT; x: that, over the same of xtables-addons\n\n"
         + "\n".join(texts)
         + f"\n\nCannot be loaded there: {', '.join(nowhere)}.\n"
         + f"{ROUNDS} rounds of {CALLS * BATCH:,} packets each, which differ by {spread:.2%} at most.\n"
@@ -211,12 +297,14 @@ def main():
                 load_peer()
             found += rows(lab, target)
             print(f"{target}: measured", flush=True)
+            if target == "xt_TARPIT":
+                many = flat(lab)
     finally:
         lab.server.run("nft", "flush", "ruleset")
         lab.close()
     compare(found)
     with open("/out/bench.txt", "w", encoding="ascii") as file:
-        file.write(table(found))
+        file.write(table(found) + "\n".join(many) + "\n")
     for row in found:
         del row["spread"]
     with open("/out/bench.json", "w", encoding="ascii") as file:
