@@ -431,7 +431,8 @@ PROBES = {
     "SYN with a class of service": probe(syn(ip={"tos": 0xB8}), **SCALED),
     # Linux resets what belongs to no connection. Here it may be of one that began before the rule.
     "ACK of no connection": probe(alone("A"), "answer"),
-    "data of no connection": probe(alone("PA", payload=b"x"), "answer"),
+    "an octet of no connection": probe(alone("PA", payload=b"x"), "answer"),
+    "data of no connection": probe(alone("PA", payload=b"xy"), "answer"),
     "FIN of no connection": probe(alone("FA"), "answer"),
     "SYN-ACK of no connection": probe(alone("SA")),
     "no flag": probe(alone("")),
