@@ -325,7 +325,7 @@ fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key, limit: Limit) -> Rep
     } else {
         let syn = u32::from(segment.flags.has(Flags::SYN));
         let fin = u32::from(segment.flags.has(Flags::FIN));
-        let next = segment.seq.after(segment.octets()).after(syn + fin);
+        let next = segment.seq.after(segment.octets()).after(syn).after(fin);
         (Seq(0), next, Flags::RST_ACK)
     };
     Reply {
@@ -333,7 +333,11 @@ fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key, limit: Limit) -> Rep
         ack,
         flags,
         limit,
-        label: label(packet, Flow::new(key, &packet.addresses, segment.ports), 0),
+        label: match packet.addresses {
+            // No hash for what has no label.
+            Addresses::V4 { .. } => 0,
+            Addresses::V6 { .. } => Flow::new(key, &packet.addresses, segment.ports).label(),
+        },
         ..back(packet, segment)
     }
 }

@@ -56,10 +56,7 @@ pub(super) fn hold(
         end: start.saturating_add_unsigned(segment.octets()),
         fin,
     };
-    let echo = segment
-        .options
-        .timestamps
-        .map(|theirs| theirs.echo.wrapping_sub(flow.stamp_offset()));
+    let echo = echoed(segment, flow);
     let (answer, trapped_ms) = match echo.and_then(|echo| Some((place.told(echo)?, echo))) {
         Some((told, echo)) => {
             let age_ms = stamp::age_ms(env.now_ms, echo);
@@ -100,6 +97,12 @@ pub(super) fn hold(
         trapped_ms,
         ..back(packet, segment)
     })
+}
+
+/// The stamp that a segment echoes.
+pub(super) fn echoed(segment: &Segment, flow: Flow) -> Option<u32> {
+    let theirs = segment.options.timestamps?;
+    Some(theirs.echo.wrapping_sub(flow.stamp_offset()))
 }
 
 /// The label of a reply after the first one.

@@ -7,7 +7,7 @@
 //! What was lost on the way stays lost; the peer goes on.
 
 use super::decide::{back, of_source, Policy, Silence};
-use super::hold::counted_label;
+use super::hold::{counted_label, echoed};
 use super::ip::Packet;
 use super::isn::Flow;
 use super::reply::{Limit, Reply};
@@ -34,10 +34,7 @@ pub(super) fn take(
     // We send no data, so up to our FIN SEG.ACK is our ISN + 1.
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
-    let echo = segment
-        .options
-        .timestamps
-        .map(|theirs| theirs.echo.wrapping_sub(flow.stamp_offset()));
+    let echo = echoed(segment, flow);
     let reach = match echo {
         Some(echo) if stamp::is_recent(env.now_ms, echo) => ECHOED_REACH,
         _ => REACH,
