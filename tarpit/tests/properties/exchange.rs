@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::tarpit::{Family, Key, Limit, Policy, Silence};
+use tarpit::tarpit::{Key, Limit, Policy, Silence};
 
 use super::common::client::{Client, Setup, Taken};
-use super::common::{ask, Answer, Heard, DRIP, LINUX, PLAIN, POLICIES};
+use super::common::{ask, Answer, Family, Heard, DRIP, LINUX, PLAIN, POLICIES};
 use super::{address_pairs, keys, numbers, tries};
 
 /// What happens next to a client and its network. Places in a queue are taken modulo its length.
