@@ -295,6 +295,25 @@ void xt_tarpit_count(const struct xt_tarpit_call *call, u32 trapped_ms)
 	this_cpu_add(tn->stat->trapped_ms, trapped_ms);
 }
 
+/* What each CPU has told to people who may never have asked, in all namespaces. */
+struct xt_tarpit_second {
+	u32 number;
+	u32 answers;
+};
+
+static DEFINE_PER_CPU(struct xt_tarpit_second, unverified);
+
+u32 xt_tarpit_unverified(u32 second)
+{
+	struct xt_tarpit_second *now = this_cpu_ptr(&unverified);
+
+	if (now->number != second) {
+		now->number = second;
+		now->answers = 0;
+	}
+	return ++now->answers;
+}
+
 #ifdef CONFIG_PROC_FS
 static void *stat_start(struct seq_file *seq, loff_t *pos)
 {

@@ -56,6 +56,7 @@ extern "C" {
 
     pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
     pub(super) fn xt_tarpit_checksum(skb: *mut SkBuff, call: *const Call, thoff: u32) -> bool;
+    pub(super) fn xt_tarpit_unverified(second: u32) -> u32;
     pub(super) fn xt_tarpit_turn(
         skb: *mut SkBuff,
         call: *const Call,

@@ -3,14 +3,16 @@
 //! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
 //! where frozen connections go on.
 //!
-//! Two tables of fixed size, no allocation, no lock: an entry is one word. That of a budget is when
+//! A counter for each CPU, and two tables of fixed size; no allocation, no lock: an entry is one word. That of a budget is when
 //! it will be whole again (a token bucket in the form of the generic cell rate algorithm); who
 //! shares an entry shares its budget. Only the replies that carry a limit come here.
 
+use super::abi;
 use crate::{
     module_parameters::{
         source_burst,
-        source_interval_ms, //
+        source_interval_ms,
+        syn_limit, //
     },
     tarpit::{
         frozen::remember,
@@ -57,6 +59,7 @@ static FROZEN: [Atomic<u64>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> bool {
     match limit {
         Limit::None => true,
+        Limit::Everyone => everyone(now_ms),
         Limit::Source(bucket) => take(bucket, now_ms),
         Limit::Frozen {
             source,
@@ -64,6 +67,14 @@ pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> bool {
             silent,
         } => thaw_at(flow, silent, answer, now_ms) && !silent && take(source, now_ms),
     }
+}
+
+/// Counts an answer to somebody who may be anybody, on this CPU; whether that is one too many in this second.
+#[inline]
+fn everyone(now_ms: u32) -> bool {
+    let limit = syn_limit.value();
+    // SAFETY: the target is called with bottom halves disabled: by the table's traversal, or in softirq.
+    limit == 0 || unsafe { abi::xt_tarpit_unverified(now_ms >> 10) } <= limit
 }
 
 /// Lets an answer acknowledge nothing of the connection that it freezes; whether it is known what that is.

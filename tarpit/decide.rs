@@ -156,7 +156,7 @@ pub(super) fn decide(
 ) -> Result<Answer, Silence> {
     let mut answer = match (policy.mode, kind) {
         // RFC 9293, 3.10.7.1: nobody is here.
-        (Mode::Reset, _) => reset(segment, Budget::None),
+        (Mode::Reset, _) => reset(segment, Budget::Everyone),
         // 3.10.7.2: a connection is wanted.
         (_, Kind::Syn) => syn_ack(segment, flow, policy, env),
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
@@ -227,6 +227,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
             timestamps,
             syn.len.saturating_sub(HEADER_LEN),
         ),
+        budget: Budget::Everyone,
         ..Answer::EMPTY
     }
 }

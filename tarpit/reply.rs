@@ -90,6 +90,8 @@ impl Answer {
 pub enum Budget {
     /// None.
     None,
+    /// Everyone's.
+    Everyone,
     /// The source's.
     Source,
     /// The source's, for data of a connection that was running before.
@@ -105,6 +107,7 @@ impl Budget {
     pub(super) fn limit(self, source: impl Fn() -> u32, flow: Flow) -> Limit {
         match self {
             Self::None => Limit::None,
+            Self::Everyone => Limit::Everyone,
             Self::Source => Limit::Source(source()),
             Self::Frozen { silent } => Limit::Frozen {
                 source: source(),
@@ -120,9 +123,11 @@ impl Budget {
 /// The numbers spread evenly over a table; who does not know the key cannot aim at a place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Nothing: the packet proves that its sender has seen our answer, or the reply is the answer to a
-    /// SYN.
+    /// Nothing: the packet proves that its sender has seen our answer.
     None,
+    /// The packet proves nothing, and its sender may be anybody, as that of a SYN: no more than the caller wants to send to
+    /// people who may never have asked.
+    Everyone,
     /// The packet proves nothing: a few at once for each source (an IPv4 address, an IPv6 network of
     /// 64 bits), then one in a while.
     Source(u32),

@@ -165,7 +165,14 @@ impl World {
         let Ok(answer) = self.ask(&bytes) else {
             return;
         };
-        assert_eq!(answer.limit, Limit::None);
+        // Anybody may send a SYN; the rest is proof of one that was answered.
+        let is_syn_ack = Heard::read(&answer.packet).tcp.syn;
+        let limit = if is_syn_ack {
+            Limit::Everyone
+        } else {
+            Limit::None
+        };
+        assert_eq!(answer.limit, limit);
         self.answered += 1;
         self.back.push_back(answer);
     }

@@ -58,8 +58,8 @@ fn says_where_the_segment_starts() {
 #[test]
 fn draws_on_no_budget_where_the_peer_has_proved_itself() {
     for host in BOTH {
+        assert_eq!(host.limit(LINUX_SYN), Limit::Everyone);
         for segment in [
-            LINUX_SYN,
             "9c400017 10000000 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
             "9c400017 10000001 ISN+1 801801f6 SUM 0000 0101080a 11223446 @50000000 78",
             "9c400017 10000006 ISN+1 801101f6 SUM 0000 0101080a 11223446 @50000029",

@@ -300,7 +300,7 @@ fn said(mut client: Client, before: &[Segment], segment: &Segment) -> String {
         words += ", an octet";
     }
     match answer.limit {
-        Limit::None => {}
+        Limit::None | Limit::Everyone => {}
         Limit::Source(_) | Limit::Frozen { .. } => words += ", limited",
     }
     words

@@ -130,7 +130,7 @@ fn draws_on_no_budget_and_holds_nobody() {
             let given = host.given_at(CLOCK, asked);
             assert_eq!(
                 (given.limit, given.trapped_ms),
-                (Limit::None, 0),
+                (Limit::Everyone, 0),
                 "{asked}"
             );
         }

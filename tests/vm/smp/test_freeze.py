@@ -359,7 +359,22 @@ def test_freezing_flood_does_not_stop_the_tarpit(lab, family):
 BAD = [
     "source_burst=0", "source_burst=-1", "source_burst=many", "source_burst=", "source_burst=99999999999",
     "source_interval_ms=0", "source_interval_ms=-1", "source_interval_ms=2s", "source_interval_ms=99999999999",
+    "syn_limit=-1", "syn_limit=few", "syn_limit=99999999999",
 ]  # fmt: skip
+
+
+def connected(lab, family, capture):
+    """A puppet that got its SYN-ACK, maybe not before the second was over."""
+    puppet = Puppet(lab, family, capture)
+
+    def answer():
+        puppet.send("S", -1)
+        return capture.wait(0.5) and puppet.answers()
+
+    (syn_ack, *_) = wait_until(answer, 10, "a SYN-ACK")
+    puppet.their_isn = syn_ack.seq
+    puppet.echo = syn_ack.ts[0]
+    return puppet
 
 
 class TestParameters:
@@ -391,6 +406,27 @@ class TestParameters:
                     assert 2 <= answers_to(lab, family, capture, src, 20) <= 3
                     # One more comes back in half a second, rather than in two.
                     wait_until(lambda: answers_to(lab, family, capture, src, 1), 1.5, "the budget has grown")
+        finally:
+            for family in FAMILIES:
+                lab.server.iptables(family, "-F", "INPUT")
+
+    @pytest.mark.parametrize("limit", [10, 0])
+    def test_answers_to_syns_have_a_limit_for_all_sources_together(self, lab, limit):
+        """On each processor and in each second, and not for who has proved himself; 0 is none."""
+        sh("modprobe", "xt_TARPIT", f"syn_limit={limit}")
+        self.rules(lab)
+        try:
+            for family in FAMILIES:
+                with lab.capture(family, both=False) as capture:
+                    held = connected(lab, family, capture)
+                    flood = [Puppet(lab, family, capture, src=lab.stranger(family)) for _ in range(40)]
+                    for puppet in flood:
+                        puppet.send("S", -1)
+                    held.send("PA", payload=b"x" * 100)
+                    assert held.answer().window == 0
+                    answers = sum(len(puppet.answers()) for puppet in flood)
+                    # The second may have ended on the way.
+                    assert answers == 40 if limit == 0 else answers <= 2 * limit
         finally:
             for family in FAMILIES:
                 lab.server.iptables(family, "-F", "INPUT")
