@@ -37,6 +37,9 @@ pub(super) struct Facts {
 }
 
 static_assert!(size_of::<Facts>() == 32);
+static_assert!(core::mem::offset_of!(Facts, readable) == 16);
+static_assert!(core::mem::offset_of!(Facts, len) == 20);
+static_assert!(core::mem::offset_of!(Facts, now_ms) == 24);
 static_assert!(size_of::<Key>() == 16);
 static_assert!(size_of::<Rule>() == 8);
 

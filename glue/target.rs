@@ -34,7 +34,8 @@ impl Registration {
     /// Judges the module's parameters, draws the key and registers the targets.
     pub(crate) fn new() -> Result<Self> {
         limit::check_parameters()?;
-        // SAFETY: called once, from the module's init, in process context.
+        // SAFETY: xt_TARPIT.rs makes the only `Registration`, in the module's init: process context, and
+        // nothing is registered yet.
         to_result(unsafe { abi::xt_tarpit_register() })?;
         // INVARIANT: the registration has just succeeded.
         Ok(Self(()))
@@ -116,12 +117,14 @@ const MAX_HEADERS: usize = 256;
 /// reply and sends it; the verdict for what is left of the packet.
 #[inline]
 fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A>) -> c_uint {
-    // SAFETY: the contract of `xt_tarpit_target`: the rule is valid until the target returns.
+    // SAFETY: the contract of `xt_tarpit_target`: `rule` is valid until the target returns. It is a rule's
+    // data, which x_tables aligns to 8 bytes, or a `struct` on the caller's stack; any bytes are a `Rule`.
     let Some(policy) = Policy::from_rule(unsafe { &*facts.rule }) else {
         return abi::NF_DROP;
     };
     let env = Env {
-        // SAFETY: the key was written before the target was registered and is constant since.
+        // SAFETY: `xt_tarpit_register` fills the key before it registers the targets; nobody writes it
+        // after that.
         key: unsafe { &abi::xt_tarpit_key },
         now_ms: facts.now_ms,
         mss: facts.mss,
