@@ -109,30 +109,35 @@ def wait_until(condition, limit=20, what="the condition"):
 
 
 class Host:
-    """A network namespace."""
+    """A network namespace, which ends with its descriptor, its rules in it."""
 
-    def __init__(self, name):
-        self.name = name
-        sh("ip", "netns", "add", name)
-        self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        self.ip("link set lo up")
+    OWN = "/proc/thread-self/ns/net"
+
+    def __init__(self):
+        home = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
+        os.unshare(os.CLONE_NEWNET)
+        self.fd = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
+        os.setns(home, os.CLONE_NEWNET)
+        os.close(home)
+        with self.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            fcntl.ioctl(sock, 0x8914, struct.pack("16sH22x", b"lo", 1))  # SIOCSIFFLAGS: IFF_UP
         # Duplicate address detection would only cost time.
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)
         self.sysctl("net.ipv6.conf.default.accept_ra", 0)
         self.sysctl("net.ipv6.conf.default.router_solicitations", 0)
 
+    @property
+    def path(self):
+        """What `ip link` calls it."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
     def close(self):
-        for family in FAMILIES:
-            for table in ("filter", "raw", "mangle"):
-                with contextlib.suppress(AssertionError):
-                    self.iptables(family, "-t", table, "-F")
         os.close(self.fd)
-        sh("ip", "netns", "del", self.name)
 
     @contextlib.contextmanager
     def inside(self):
         """Sockets that are opened and commands that are run in here are in this namespace."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        home = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
         os.setns(self.fd, os.CLONE_NEWNET)
         try:
             yield
@@ -201,9 +206,14 @@ class Host:
         with self.inside():
             return socket.socket(*args)
 
-    def connect(self, family, port=PORT, address=None, limit=10, prepare=None, scope=0):
-        """A real client: a connected TCP socket. `prepare(sock)` runs before it connects."""
+    def connect(self, family, port=PORT, address=None, limit=10, prepare=None, scope=0, orphan=False):
+        """A real client: a connected TCP socket. `prepare(sock)` runs before it connects.
+
+        What it has not sent dies with it, unless it may leave an orphan, whose probes go on into the next test.
+        """
         sock = self.socket(family.af, socket.SOCK_STREAM)
+        if not orphan:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if prepare:
             prepare(sock)
         sock.settimeout(limit)
@@ -237,7 +247,8 @@ class Capture:
         self.family = family
         ethertype = 0x0003 if both else family.ethertype
         with host.inside():
-            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ethertype))
+            # Without a protocol it hears nothing yet: not what other links get.
+            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
             self.sock.bind((dev, ethertype))
         self.sock.setsockopt(socket.SOL_SOCKET, self.SO_RCVBUFFORCE, 64 << 20)
         self.sock.setsockopt(socket.SOL_SOCKET, self.SO_TIMESTAMPNS, 1)
@@ -291,12 +302,12 @@ class Lab:
     wire = "c0"  # the client's end, where packets are injected and captured
     strangers = itertools.count(2)
 
-    def __init__(self, name="lab"):
+    def __init__(self):
         self.hosts = []
         Lab.open_labs += 1
         try:
             sh("modprobe", "xt_TARPIT")
-            self.client, self.server = self.host(f"{name}-client"), self.host(f"{name}-server")
+            self.client, self.server = self.host(), self.host()
             self.cable()
             self.client.ip(
                 "addr add 192.0.2.1/24 brd + dev c0",
@@ -332,8 +343,8 @@ class Lab:
         for family in FAMILIES:
             self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", PORT, "-j", "TARPIT")
 
-    def host(self, name):
-        host = Host(name)
+    def host(self):
+        host = Host()
         self.hosts.append(host)
         return host
 
@@ -342,6 +353,8 @@ class Lab:
         for host in self.hosts:
             host.close()
         self.hosts = []
+        if hasattr(self, "injector"):
+            self.injector.close()
         Lab.open_labs -= 1
         if Lab.open_labs == 0:
             unload()
@@ -411,7 +424,7 @@ class Lab:
 
 def link(a, a_dev, b, b_dev):
     """A veth pair between two hosts."""
-    sh("ip", "link", "add", a_dev, "netns", a.name, "type", "veth", "peer", "name", b_dev, "netns", b.name)
+    a.ip(f"link add {a_dev} type veth peer name {b_dev} netns {b.path}")
 
 
 def module_users():

@@ -62,13 +62,13 @@ def hours():
     labs, captures, clients = {}, {}, {}
     try:
         for rtt in RTTS:
-            lab = labs[rtt] = RuledLab(f"rules{rtt * 1000:.0f}")
+            lab = labs[rtt] = RuledLab()
             lab.delay(rtt * 500)
             for family in FAMILIES:
                 captures[rtt, family] = lab.capture(family)
         for key in itertools.product(FAMILIES, RTTS, RULES, (0, 30.5, 150, None, SILENT)):
             family, rtt, rule, patience = key
-            sock = labs[rtt].client.connect(family, RULES[rule])
+            sock = labs[rtt].client.connect(family, RULES[rule], orphan=True)
             if patience == SILENT:
                 keep_alive(sock)
             else:

@@ -47,7 +47,7 @@ def pair(lab, family, listeners):
             lab.client.ip(f"addr add {address}/{'32' if family is V4 else '128 nodad'} dev c0")
             stack.callback(lab.client.ip, f"addr del {address}/{32 if family is V4 else 128} dev c0")
             lab.client.sysctl("net.ipv4.tcp_timestamps", int(ts))
-            client = lab.client.connect(family, SERVICE, prepare=lambda sock: sock.bind((address, 0)))
+            client = lab.client.connect(family, SERVICE, prepare=lambda sock: sock.bind((address, 0)), orphan=True)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
             lab.client.sysctl("net.ipv4.tcp_timestamps", 1)
             server, _ = listeners[family].accept()

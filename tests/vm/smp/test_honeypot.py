@@ -321,7 +321,7 @@ def test_syn_ack_is_told_that_nobody_asked_within_limits(lab, family):
 def test_real_client_sends_a_megabyte_and_leaves(lab, family, ts, stamps):
     """At once, with a window that never changes; no octet comes back; close() ends in TIME_WAIT soon."""
     size = 1 << 20
-    with lab.capture(family) as capture, lab.client.connect(family, HONEYPOT) as client:
+    with lab.capture(family) as capture, lab.client.connect(family, HONEYPOT, orphan=True) as client:
         port = client.getsockname()[1]
         client.settimeout(20)
         client.sendall(b"x" * size)
@@ -348,7 +348,7 @@ def test_real_client_sends_a_megabyte_and_leaves(lab, family, ts, stamps):
 @timestamps
 def test_real_client_that_closes_its_side_reads_the_end(lab, family, ts, stamps):
     """shutdown(): data, FIN, and the honeypot's FIN comes back."""
-    with lab.client.connect(family, HONEYPOT) as client:
+    with lab.client.connect(family, HONEYPOT, orphan=True) as client:
         port = client.getsockname()[1]
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         client.shutdown(socket.SHUT_WR)

@@ -74,7 +74,7 @@ class Links(Lab):
 
     def cable(self):
         super().cable()
-        self.inner = self.host("lab-inner")
+        self.inner = self.host()
         link(self.client, "c1", self.server, "s1")
         link(self.server, "s2", self.inner, "i0")
 
@@ -361,7 +361,7 @@ def test_hairpin_over_tun_is_routed(lab, family, chain):
 @pytest.fixture(scope="module")
 def vrf():
     """The server's wire is in a VRF; the main table would send answers to nowhere."""
-    lab = Lab("vrf")
+    lab = Lab()
     lab.server.ip(
         "link add red type vrf table 10", "link set red up", "link set s0 master red",
         "addr replace 2001:db8:1::2/64 dev s0 nodad",
@@ -418,7 +418,7 @@ class Bridged(Lab):
 
     def cable(self):
         sh("modprobe", "-a", "bridge", "br_netfilter")
-        self.bridge = self.host("lab-bridge")
+        self.bridge = self.host()
         link(self.client, "c0", self.bridge, "bc")
         link(self.bridge, "bs", self.server, "s0")
         self.bridge.ip("link add br0 type bridge", *(f"link set {dev} master br0" for dev in ("bc", "bs")))
@@ -435,7 +435,7 @@ class Bridged(Lab):
 
 @pytest.fixture(scope="module")
 def bridged():
-    lab = Bridged("bridged")
+    lab = Bridged()
     yield lab
     lab.close()
 
