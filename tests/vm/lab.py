@@ -7,6 +7,7 @@
               |                                     |
     phantoms: addresses that nobody has   [dummy0]  unused netblock, routed here, nobody there:
     198.51.100.0/24  2001:db8:2::/48          203.0.113.0/24  2001:db8:3::/64
+    198.18.0.0/16
 
 The server sends what is for phantoms to the client, which sees it and drops it: a phantom is a peer
 without a kernel. A `Puppet` is such a peer, played packet by packet; a real client is a socket in
@@ -106,6 +107,17 @@ def wait_until(condition, limit=20, what="the condition"):
         assert time.monotonic() < end, f"{what}: not within {limit} s"
         time.sleep(0.02)
     return value
+
+
+def for_each(cases, check):
+    """Runs `check(case)` for each of them, in one lab and under one rule; whatever fails is named."""
+    failed = []
+    for case in cases:
+        try:
+            check(case)
+        except AssertionError as failure:
+            failed.append(f"{case}: {failure}")
+    assert not failed, "\n\n".join(failed)
 
 
 class Host:
@@ -323,6 +335,7 @@ class Lab:
                 "addr add 2001:db8:1::2/64 dev s0 nodad",
                 "link set s0 up",
                 "route add 198.51.100.0/24 via 192.0.2.1",
+                "route add 198.18.0.0/16 via 192.0.2.1",
                 "route add 2001:db8:2::/48 via 2001:db8:1::1",
                 "route add 203.0.113.0/24 dev dummy0",
                 "route add 2001:db8:3::/64 dev dummy0",
@@ -379,7 +392,7 @@ class Lab:
     def stranger(self, family):
         """A phantom that nobody has played yet: limits are per source."""
         number = next(Lab.strangers)
-        return f"198.51.100.{2 + number % 253}" if family is V4 else f"2001:db8:2:{number:x}::1"
+        return f"198.18.{number >> 8}.{number & 255}" if family is V4 else f"2001:db8:2:{number:x}::1"
 
     def inject(self, packet, mac=None):
         """Sends a packet over the client's wire as it is."""
@@ -500,7 +513,7 @@ class Puppet:
         new, self.taken = mine[self.taken :], len(mine)
         return new
 
-    def answer(self, limit=5):
+    def answer(self, limit=20):
         """The one answer that must come."""
         end = time.monotonic() + limit
         while not (new := self.answers()):
