@@ -52,7 +52,7 @@ class Bench(Lab):
     """The lab without rules; replies are dropped where they arrive, and no neighbour is ever asked for."""
 
     def __init__(self):
-        super().__init__("bench")
+        super().__init__()
         self.introduce()
         self.client.run("nft", "-f", "-", text=SINK)
         for sysctl in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
