@@ -20,7 +20,7 @@ version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 crates := tarpit libxt_TARPIT
 linted := $(crates) tests/stacks/smoltcp
-scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo .ci/run \
+scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -40,7 +40,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo, hold and bench: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo, hold, bench and sanitize: KERNEL=$(KERNEL), DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
@@ -122,6 +122,10 @@ hold: ## the table of how long clients are held, beside xtables-addons, DROP and
 .PHONY: bench
 bench: ## the table of what a packet costs in instructions, beside xtables-addons, REJECT and DROP
 	@tests/machine bench
+
+.PHONY: sanitize
+sanitize: ## the scenarios on a kernel that looks for faults: KASAN, UBSAN, lockdep, kmemleak (ROUNDS=5)
+	@tests/machine sanitize
 
 .PHONY: shell
 shell: ## a shell in that machine

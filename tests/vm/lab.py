@@ -75,6 +75,7 @@ V6 = Family(
     40,
 )
 FAMILIES = (V4, V6)
+SANITIZER = os.uname().release.endswith("-sanitizer")  # the kernel of tests/sanitizer.config
 PORT = 23
 FIRST_WINDOW = 24  # octets; what a client with timestamps may send at first
 # How a rule may answer.

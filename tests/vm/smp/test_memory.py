@@ -155,6 +155,7 @@ def tracking_lab():
     lab.close()
 
 
+@pytest.mark.counts_memory
 @pytest.mark.parametrize("setup", SETUPS)
 def test_100000_flows_leave_nothing_behind(tracking_lab, setup):
     """conntrack count 0 all along; slab as before within 2 MB, conntrack's objects within 512 (20 bytes a flow).

@@ -64,6 +64,7 @@ def test_module_leaves_while_clients_are_held_and_comes_back(family):
         lab.close()
 
 
+@pytest.mark.counts_memory
 def test_loading_and_unloading_leaks_nothing(family):
     """Eight lives with traffic in each: the slab is what it was, within 1 MB."""
     lab = Lab()

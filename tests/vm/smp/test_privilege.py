@@ -90,6 +90,7 @@ def life(family, address):
         os.close(home)
 
 
+@pytest.mark.counts_memory
 def test_hundred_namespaces_leave_nothing_behind():
     """No use of the module, no slab: 1 MB at most."""
     for number in range(ROUNDS + 10):
