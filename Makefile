@@ -19,7 +19,7 @@ export CARGO_TARGET_DIR KERNEL
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 crates := tarpit libxt_TARPIT
-linted := $(crates) tests/stacks/smoltcp
+linted := $(crates) tests/stacks/smoltcp tests/zoo
 scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
@@ -40,7 +40,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo, hold and bench: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check and what follows it: KERNEL=$(KERNEL), DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
@@ -122,6 +122,10 @@ hold: ## the table of how long clients are held, beside xtables-addons, DROP and
 .PHONY: bench
 bench: ## the table of what a packet costs in instructions, beside xtables-addons, REJECT and DROP
 	@tests/machine bench
+
+.PHONY: soak
+soak: ## ten million odd segments, in hours; goes on where it was stopped
+	@tests/machine soak
 
 .PHONY: shell
 shell: ## a shell in that machine
