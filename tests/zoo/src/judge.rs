@@ -35,6 +35,8 @@ pub struct Facts {
     len: usize,
     ecn: u8,
     options: Option<Options>,
+    /// The first data of a connection of ours.
+    is_honest: bool,
 }
 
 /// The options of a segment, if all of them can be read.
@@ -67,11 +69,12 @@ pub fn expect(
 ) -> (Verdict, Option<Facts>) {
     match read(parcel, way, defrag) {
         Err(why) => (Verdict::Silent(why), None),
-        Ok((facts, sure)) => {
+        Ok((mut facts, sure)) => {
             let verdict = match by_flags(&facts, step, past) {
                 Verdict::Must if !sure || !step.twists.iter().all(is_harmless) => Verdict::May,
                 verdict => verdict,
             };
+            facts.is_honest = verdict == Verdict::Must && matches!(past, Past::Connected(_));
             (verdict, Some(facts))
         }
     }
@@ -80,11 +83,7 @@ pub fn expect(
 /// What neither the stack nor the module minds.
 fn is_harmless(twist: &Twist) -> bool {
     match twist {
-        Twist::Window(_)
-        | Twist::Urgent(_)
-        | Twist::Tos(_)
-        | Twist::Partial(0, 0)
-        | Twist::SamePort => true,
+        Twist::Window(_) | Twist::Urgent(_) | Twist::Tos(_) | Twist::Partial(0, 0) => true,
         Twist::Ttl(hops) => *hops > 1,
         _ => false,
     }
@@ -122,12 +121,7 @@ fn by_flags(facts: &Facts, step: &Step, past: Past) -> Verdict {
 fn in_order(step: &Step, stamps: bool) -> bool {
     let stamp = if stamps { Stamp::Echo(0) } else { Stamp::None };
     let numbers = matches!(step.seq, Seq::Stream(0) | Seq::Next(0)) && step.ack == Ack::Theirs(0);
-    numbers
-        && step.stamp == stamp
-        && step
-            .twists
-            .iter()
-            .all(|twist| is_harmless(twist) && *twist != Twist::SamePort)
+    numbers && step.stamp == stamp && step.twists.iter().all(is_harmless)
 }
 
 type Why = &'static str;
@@ -188,10 +182,9 @@ fn read(parcel: &Parcel, way: Way, defrag: bool) -> Result<(Facts, bool), Why> {
     if doff < 20 || doff > body.len() {
         return Err("TCP's header has no such length");
     }
-    if parcel.vnet.flags & Vnet::NEEDS_CSUM == 0 && parcel.vnet.flags & Vnet::DATA_VALID == 0 {
-        if !sums_up(from, destination, body) {
-            return Err("a wrong TCP checksum");
-        }
+    let vouched = parcel.vnet.flags & (Vnet::NEEDS_CSUM | Vnet::DATA_VALID) != 0;
+    if !vouched && !sums_up(from, destination, body) {
+        return Err("a wrong TCP checksum");
     }
     let word = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().unwrap());
     // What is longer stays on the other side.
@@ -211,6 +204,7 @@ fn read(parcel: &Parcel, way: Way, defrag: bool) -> Result<(Facts, bool), Why> {
         },
         ecn,
         options: read_options(&body[20..doff]),
+        is_honest: false,
     };
     Ok((facts, sure))
 }
@@ -696,8 +690,10 @@ fn held(options: Options, window: u16, ack: u32, to: Target, facts: &Facts) -> R
         36
     };
     rule!([0, 1, wide].contains(&window), "a window of {window}");
-    // A keep-alive ends one octet before what it is told; what was made up of the rest, a frozen connection's number may
-    // be anything at all.
-    let _ = (ack, end);
+    // What was made up may be that of a connection that is frozen, wherever it was then.
+    rule!(
+        !facts.is_honest || ack.wrapping_sub(facts.seq) <= facts.payload,
+        "{ack} is acknowledged"
+    );
     Ok(())
 }
