@@ -127,7 +127,7 @@ class Zoo:
             lines += [f"link add link {dev} name {dev}.7 type vlan id 7", f"link set {dev}.7 up"]
             lines += [f"neigh add {gateway} lladdr {mac(2, way)} dev {dev}"
                       for gateway in (f"192.0.2.{16 * way + 1}", f"2001:db8:1:{way}::1")]
-        lines += [f"route add 10.{1 + way}.0.0/16 via 192.0.2.{16 * way + 1} dev {dev}",
+        lines += [f"route add 10.{32 * (1 + way)}.0.0/11 via 192.0.2.{16 * way + 1} dev {dev}",
                   f"route add 2001:db8:{0x10 + way:x}::/48 via 2001:db8:1:{way}::1 dev {dev}"]
         self.server.ip(*lines)
 

@@ -39,15 +39,16 @@ impl Way {
         [2, 0, 0, 0, 2, self as u8]
     }
 
-    /// Peer number `n`: the server has a route back by this link, and another budget for each.
+    /// Peer number `n`: the server has a route back by this link, and another budget for each. Over IPv4 there are so many
+    /// that none comes again as long as fragments of it may wait for others.
     pub fn peer(self, n: u32, v6: bool) -> IpAddr {
-        let [_, _, high, low] = n.to_be_bytes();
+        let [_, net, high, low] = n.to_be_bytes();
         let way = self as u8;
         if v6 {
             let net = 0x10 + u16::from(way);
             Ipv6Addr::new(0x2001, 0xdb8, net, n as u16, 0, 0, 0, 1).into()
         } else {
-            Ipv4Addr::new(10, 1 + way, high, low).into()
+            Ipv4Addr::new(10, 32 * (1 + way) + net % 32, high, low).into()
         }
     }
 
