@@ -19,7 +19,7 @@ export CARGO_TARGET_DIR KERNEL
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 crates := tarpit libxt_TARPIT
-linted := $(crates) tests/stacks/smoltcp
+linted := $(crates) tests/stacks/smoltcp tests/zoo
 scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
@@ -40,7 +40,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check, demo, hold, bench and sanitize: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check and what follows it: KERNEL=$(KERNEL), DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
@@ -126,6 +126,10 @@ bench: ## the table of what a packet costs in instructions, beside xtables-addon
 .PHONY: sanitize
 sanitize: ## the scenarios on a kernel that looks for faults: KASAN, UBSAN, lockdep, kmemleak (ROUNDS=5)
 	@tests/machine sanitize
+
+.PHONY: soak
+soak: ## ten million odd segments, in hours; goes on where it was stopped
+	@tests/machine soak
 
 .PHONY: shell
 shell: ## a shell in that machine
