@@ -19,8 +19,8 @@ export CARGO_TARGET_DIR KERNEL
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 crates := tarpit libxt_TARPIT
-linted := $(crates) tests/stacks/smoltcp
-scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo .ci/run \
+linted := $(crates) tarpit/fuzz tests/stacks/smoltcp
+scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo tests/fuzz tests/panics .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -122,6 +122,10 @@ hold: ## the table of how long clients are held, beside xtables-addons, DROP and
 .PHONY: bench
 bench: ## the table of what a packet costs in instructions, beside xtables-addons, REJECT and DROP
 	@tests/machine bench
+
+.PHONY: fuzz
+fuzz: ## fuzzes the core, 10^9 executions in about an hour; may be stopped and goes on (FUZZ_RUNS, FUZZ_SECONDS)
+	@tests/machine fuzz
 
 .PHONY: shell
 shell: ## a shell in that machine

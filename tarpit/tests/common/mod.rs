@@ -81,8 +81,19 @@ pub fn ask(
         now_ms,
         mss: MSS,
     };
+    ask_in(&env, policy, family, headers, len)
+}
+
+/// The same in any world.
+pub fn ask_in(
+    env: &Env<'_>,
+    policy: Policy,
+    family: Family,
+    headers: &[u8],
+    len: usize,
+) -> Result<Answer, Silence> {
     let packet = Packet::parse(family, headers, len)?;
-    let reply = respond(&packet, &policy, &env)?;
+    let reply = respond(&packet, &policy, env)?;
     if let Limit::Frozen { silent: true, .. } = reply.limit {
         // The segment is remembered, and the answer is none.
         return Err(Silence::NotOurs);
