@@ -95,10 +95,11 @@ format: ## formats everything
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt); done
 
 .PHONY: lint
-lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck
+lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck, the count of unsafe code
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
 	@$(kbuild) CLIPPY=1 CLIPPY_CONF_DIR="$(CURDIR)" KRUSTFLAGS=-Dwarnings modules
 	shellcheck $(scripts)
+	tests/unsafe
 	@for crate in $(linted); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
 		{ echo "$$crate/Cargo.toml and VERSION name different versions" >&2; exit 1; }; done
 
