@@ -9,46 +9,67 @@ pub mod common;
 use std::net::IpAddr;
 
 use common::{
-    ask_in, packet, Answer, Fields, Heard, Look, BANNER, DRIP, HONEYPOT, KEY, MODES, MSS, RESET,
-    THEIRS,
+    ask_in, packet, Answer, Fields, Heard, Look, BANNER, DRIP, HONEYPOT, KEY, MSS, RESET, THEIRS,
 };
 use etherparse::TcpHeader;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use tarpit::tarpit::frozen::remember;
 use tarpit::tarpit::tcp::Segment;
-use tarpit::tarpit::{Env, Family, Key, Packet, Policy, Silence};
+use tarpit::tarpit::{respond, Env, Family, Key, Limit, Packet, Policy, Rule, Silence};
 
 /// A rule and the world of the host that has it.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Host {
-    mode: u8,
-    hop_limit: u8,
+    /// One of [`RULES`], or none, when the octets of the window say what it is.
+    rule: u8,
+    ttl: u8,
     window: u16,
     key: [u64; 2],
     mss: u16,
 }
 
+/// Variant, profile and flags of the rules that there are.
+const RULES: [[u8; 3]; 5] = [[0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [2, 0, 0]];
+
 impl Host {
     /// Hosts with the fixtures' key.
     pub fn of_every_mode() -> impl Iterator<Item = Self> {
-        let modes = 0..u8::try_from(MODES.len()).unwrap();
-        modes.map(|mode| Self {
-            mode,
-            hop_limit: 0,
+        (0..RULES.len()).map(|rule| Self {
+            // CAST: five.
+            rule: rule as u8,
+            ttl: 0,
             window: 0,
             key: KEY.0,
             mss: MSS,
         })
     }
 
-    /// The rule.
-    pub fn policy(&self) -> Policy {
-        let policy = MODES[usize::from(self.mode) % MODES.len()];
-        let windowless = [DRIP, RESET].contains(&policy);
-        Policy {
-            hop_limit: self.hop_limit,
-            window: if windowless { 0 } else { self.window },
-            ..policy
-        }
+    /// How the rule answers, if there is such a rule.
+    fn policy(&self) -> Option<Policy> {
+        let [bits, window] = self.window.to_be_bytes();
+        let rule = match RULES.get(usize::from(self.rule) % (RULES.len() + 1)) {
+            Some(&[variant, profile, flags]) => Rule {
+                variant,
+                profile,
+                flags,
+                ttl: self.ttl,
+                window: if (variant, flags) == (2, 0) || flags == 1 {
+                    0
+                } else {
+                    self.window
+                },
+                reserved: [0; 2],
+            },
+            None => Rule {
+                variant: bits & 3,
+                profile: bits >> 2 & 3,
+                flags: bits >> 4 & 7,
+                ttl: self.ttl,
+                window: window.into(),
+                reserved: [0, bits >> 7],
+            },
+        };
+        Policy::from_rule(&rule)
     }
 
     /// What the host answers to a packet of `len` bytes of which `headers` can be read. Asserts that the
@@ -65,7 +86,7 @@ impl Host {
             now_ms,
             mss: self.mss,
         };
-        let policy = self.policy();
+        let policy = self.policy().ok_or(Silence::NotOurs)?;
         let answer = ask_in(&env, policy, family, headers, len)?;
         let asked = Packet::parse(family, headers, len).unwrap();
         let heard = keeps_the_laws(&policy, &asked, &answer);
@@ -74,6 +95,29 @@ impl Host {
             Ok(answer.clone())
         );
         Ok((answer, heard))
+    }
+
+    /// Lets `entry` remember a segment of a running connection, and asserts that no more is acknowledged than came
+    /// before it, the same each time.
+    fn remember(&self, entry: &mut u64, now_ms: u32, family: Family, headers: &[u8], len: usize) {
+        let env = Env {
+            key: &Key(self.key),
+            now_ms,
+            mss: self.mss,
+        };
+        let packet = Packet::parse(family, headers, len);
+        let (Some(policy), Ok(packet)) = (self.policy(), packet) else {
+            return;
+        };
+        let Ok(reply) = respond(&packet, &policy, &env) else {
+            return;
+        };
+        if let Limit::Frozen { flow, silent, .. } = reply.limit {
+            let (new, ack) = remember(*entry, flow, reply.ack, silent, now_ms);
+            assert!(ack.since(reply.ack) <= 0);
+            assert_eq!(remember(new, flow, reply.ack, silent, now_ms).1, ack);
+            *entry = new;
+        }
     }
 }
 
@@ -134,8 +178,8 @@ fn keeps_the_laws(policy: &Policy, asked: &Packet<'_>, answer: &Answer) -> Heard
         assert!(both && beyond <= len.saturating_add(u32::from(heard.tcp.fin)).max(1));
         assert_eq!(heard.tcp.sequence_number, tcp.acknowledgment_number);
         if let (Some((value, _)), Some(theirs)) = (heard.timestamps, segment.options.timestamps) {
-            // An echo of 24 days ago is neither old nor new; the clock goes in steps of 256.
-            assert!(value.wrapping_sub(theirs.echo) < (1 << 31) + 256);
+            // An echo of 24 days ago is neither old nor new; the stamp is up to two steps of 256 ahead.
+            assert!(value.wrapping_sub(theirs.echo) < (1 << 31) + 512);
         }
     }
     heard
@@ -238,6 +282,7 @@ impl Talk {
             oddity: Oddity::None,
         };
         let mut last = vec![];
+        let mut entry = 0;
         for step in [&syn].into_iter().chain(self.steps.iter().take(16)) {
             now_ms = now_ms.wrapping_add(match step.after {
                 After::Seconds(seconds) => u32::from(seconds) * 1000,
@@ -277,6 +322,7 @@ impl Talk {
                 Oddity::None | Oddity::Ecn(_) => {}
             }
             let family = common::family(ends[0]);
+            host.remember(&mut entry, now_ms, family, &last[..readable], len);
             if let Ok((_, heard)) = host.ask(now_ms, family, &last[..readable], len) {
                 if !heard.tcp.rst {
                     let octets = u32::from(heard.tcp.syn) + u32::from(heard.payload.is_some());
