@@ -125,7 +125,7 @@ bench: ## the table of what a packet costs in instructions, beside xtables-addon
 	@tests/machine bench
 
 .PHONY: fuzz
-fuzz: ## fuzzes the core, 10^9 executions in about an hour; may be stopped and goes on (FUZZ_RUNS, FUZZ_SECONDS)
+fuzz: ## fuzzes the core until 10^9 executions (hours); may be stopped and goes on (FUZZ_RUNS, FUZZ_SECONDS)
 	@tests/machine fuzz
 
 .PHONY: shell
