@@ -31,6 +31,10 @@ module! {
             default: 8,
             description: "How many such answers may go out at once",
         },
+        syn_limit: u32 {
+            default: 200_000,
+            description: "Answers to SYNs that each CPU may send in a second; 0 for no limit",
+        },
     },
 }
 

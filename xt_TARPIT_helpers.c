@@ -39,6 +39,9 @@
 #endif
 
 static_assert(sizeof(struct xt_tarpit_facts) == 32);
+static_assert(offsetof(struct xt_tarpit_facts, readable) == 16);
+static_assert(offsetof(struct xt_tarpit_facts, len) == 20);
+static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 24);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
@@ -142,15 +145,25 @@ static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_p
 	       !skb_metadata_dst((struct sk_buff *)skb);
 }
 
-/* Whether the source is an address of this host; in PREROUTING and for IPv6 nobody has looked. */
-static bool is_from_here(const struct sk_buff *skb, const struct xt_action_param *par)
+/*
+ * Whether the source is an address of this host, which nobody has looked at in PREROUTING and for IPv6, or the
+ * broadcast address of a subnet, which the route of an answer would tell.
+ */
+static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
 	if (xt_family(par) == NFPROTO_IPV6)
 		return ipv6_chk_addr(xt_net(par), &ipv6_hdr(skb)->saddr, NULL, 0);
-	return ipv4_is_loopback(iph->saddr) || ipv4_is_loopback(iph->daddr) ||
-	       inet_addr_type_dev_table(xt_net(par), xt_in(par), iph->saddr) == RTN_LOCAL;
+	if (ipv4_is_loopback(iph->saddr) || ipv4_is_loopback(iph->daddr))
+		return true;
+	switch (inet_addr_type_dev_table(xt_net(par), xt_in(par), iph->saddr)) {
+	case RTN_LOCAL:
+	case RTN_BROADCAST:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
@@ -172,7 +185,7 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 			return NF_DROP;
 		call.in = came_from(skb, par);
 		if (rule->flags & XT_TARPIT_HAIRPIN && came_by_ethernet(skb, par) &&
-		    (is_from_here(skb, par) || !find_station(&call.back, xt_in(par), skb)))
+		    (is_no_peer(skb, par) || !find_station(&call.back, xt_in(par), skb)))
 			return NF_DROP;
 	}
 	mtu = READ_ONCE(call.in->mtu);
@@ -293,6 +306,25 @@ void xt_tarpit_count(const struct xt_tarpit_call *call, u32 trapped_ms)
 
 	this_cpu_inc(tn->stat->replies);
 	this_cpu_add(tn->stat->trapped_ms, trapped_ms);
+}
+
+/* What each CPU has told to people who may never have asked, in all namespaces. */
+struct xt_tarpit_second {
+	u32 number;
+	u32 answers;
+};
+
+static DEFINE_PER_CPU(struct xt_tarpit_second, unverified);
+
+u32 xt_tarpit_unverified(u32 second)
+{
+	struct xt_tarpit_second *now = this_cpu_ptr(&unverified);
+
+	if (now->number != second) {
+		now->number = second;
+		now->answers = 0;
+	}
+	return ++now->answers;
 }
 
 #ifdef CONFIG_PROC_FS

@@ -39,6 +39,11 @@ bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
 /* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
 bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff);
 /*
+ * How many answers to unverified packets this CPU has given in @second, a number that changes once in
+ * a second, with this one. Bottom halves are disabled.
+ */
+u32 xt_tarpit_unverified(u32 second);
+/*
  * Turns @skb into a packet of @len linear, initialised bytes, at @headers, for a reply of which the
  * last @tcp_len are the transport's: @skb itself where it is not needed by anybody else, or a new
  * one. NULL, with @skb still fit to be dropped, when memory is short. The caller owns the result.

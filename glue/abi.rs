@@ -37,6 +37,9 @@ pub(super) struct Facts {
 }
 
 static_assert!(size_of::<Facts>() == 32);
+static_assert!(core::mem::offset_of!(Facts, readable) == 16);
+static_assert!(core::mem::offset_of!(Facts, len) == 20);
+static_assert!(core::mem::offset_of!(Facts, now_ms) == 24);
 static_assert!(size_of::<Key>() == 16);
 static_assert!(size_of::<Rule>() == 8);
 
@@ -56,6 +59,7 @@ extern "C" {
 
     pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
     pub(super) fn xt_tarpit_checksum(skb: *mut SkBuff, call: *const Call, thoff: u32) -> bool;
+    pub(super) fn xt_tarpit_unverified(second: u32) -> u32;
     pub(super) fn xt_tarpit_turn(
         skb: *mut SkBuff,
         call: *const Call,

@@ -3,19 +3,21 @@
 //! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
 //! where frozen connections go on.
 //!
-//! Two tables of fixed size, no allocation, no lock: an entry is one word. That of a budget is when
+//! A counter for each CPU, and two tables of fixed size; no allocation, no lock: an entry is one word. That of a budget is when
 //! it will be whole again (a token bucket in the form of the generic cell rate algorithm); who
 //! shares an entry shares its budget. Only the replies that carry a limit come here.
 
+use super::abi;
 use crate::{
     module_parameters::{
         source_burst,
-        source_interval_ms, //
+        source_interval_ms,
+        syn_limit, //
     },
     tarpit::{
         frozen::remember,
-        Limit,
-        Reply, //
+        Answer,
+        Limit, //
     },
 };
 use kernel::{
@@ -52,28 +54,38 @@ static SOURCES: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 /// The connections that were running before their rule ([`remember`]). Who shares an entry takes it over.
 static FROZEN: [Atomic<u64>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 
-/// Takes a reply out of its budget; whether there was one left, and it may go out.
-pub(super) fn admit(reply: &mut Reply, now_ms: u32) -> bool {
-    match reply.limit {
+/// Takes an answer out of its budget; whether there was one left, and it may go out.
+#[inline]
+pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> bool {
+    match limit {
         Limit::None => true,
+        Limit::Everyone => everyone(now_ms),
         Limit::Source(bucket) => take(bucket, now_ms),
         Limit::Frozen {
             source,
             flow,
             silent,
-        } => thaw_at(flow, silent, reply, now_ms) && !silent && take(source, now_ms),
+        } => thaw_at(flow, silent, answer, now_ms) && !silent && take(source, now_ms),
     }
 }
 
-/// Lets a reply acknowledge nothing of the connection that it freezes; whether it is known what that is.
-fn thaw_at(flow: u64, silent: bool, reply: &mut Reply, now_ms: u32) -> bool {
+/// Counts an answer to somebody who may be anybody, on this CPU; whether that is one too many in this second.
+#[inline]
+fn everyone(now_ms: u32) -> bool {
+    let limit = syn_limit.value();
+    // SAFETY: the target is called with bottom halves disabled: by the table's traversal, or in softirq.
+    limit == 0 || unsafe { abi::xt_tarpit_unverified(now_ms >> 10) } <= limit
+}
+
+/// Lets an answer acknowledge nothing of the connection that it freezes; whether it is known what that is.
+fn thaw_at(flow: u64, silent: bool, answer: &mut Answer, now_ms: u32) -> bool {
     // CAST: the remainder is an index of the table.
     let Some(entry) = FROZEN.get(flow as usize % BUCKETS) else {
         return false;
     };
     let seen = entry.load(Relaxed);
-    let (new, ack) = remember(seen, flow, reply.ack, silent, now_ms);
-    reply.ack = ack;
+    let (new, ack) = remember(seen, flow, answer.ack, silent, now_ms);
+    answer.ack = ack;
     // Another CPU was faster: that may have been the first segment.
     new == seen || entry.cmpxchg(seen, new, Relaxed).is_ok()
 }

@@ -41,8 +41,9 @@ impl<'a> Incoming<'a> {
 
     /// The packet from its IP header, as far as it is linear.
     pub(super) fn headers(&self) -> &[u8] {
-        // SAFETY: by the type invariant `readable` bytes are valid for reads, and nobody writes them
-        // while `self` is borrowed: `turn`, which hands the memory out, consumes it.
+        // SAFETY: by the type invariant `readable` bytes are valid for reads. Nobody writes them while
+        // `self` is borrowed: `turn`, which hands the memory out, consumes it, and whoever shares the
+        // linear part (a tap, a clone) copies it before writing (skb_ensure_writable(), skb_cow_data()).
         // CAST: widening.
         unsafe { slice::from_raw_parts(self.facts.headers, self.facts.readable as usize) }
     }
@@ -66,8 +67,9 @@ impl<'a> Incoming<'a> {
 
     /// Whether the checksum of the TCP segment `offset` bytes into the packet is right.
     pub(super) fn checksum_is_right(&self, offset: usize) -> bool {
-        // SAFETY: `skb` and `call` are valid by the type invariant; of `skb` only the notes on its
-        // checksum are changed, which no reference of ours covers.
+        // SAFETY: `skb` and `call` are valid by the type invariant. Of `skb` only the notes on its checksum are
+        // changed (csum, ip_summed, csum_valid: __skb_checksum_complete()), which no reference of ours
+        // covers; no data are moved.
         // CAST: an offset into the packet, whose length is a `u32`.
         unsafe { abi::xt_tarpit_checksum(self.skb.as_ptr(), self.call.as_ptr(), offset as u32) }
     }
@@ -129,7 +131,8 @@ impl Outgoing {
 
     /// Where the reply is to be written.
     pub(super) fn headers_mut(&mut self) -> &mut [u8] {
-        // SAFETY: by the type invariant these bytes are valid, initialised, and ours alone.
+        // SAFETY: by the type invariant these bytes are valid, initialised (skb_put_zero(), or bytes of the
+        // packet), and ours alone (reusable(): nobody else needs them).
         unsafe { slice::from_raw_parts_mut(self.headers.as_ptr(), self.len) }
     }
 

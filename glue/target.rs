@@ -8,14 +8,14 @@ use super::{
     skb::Incoming, //
 };
 use crate::tarpit::{
-    self,
+    Addresses,
     Env,
-    Family,
     Packet,
     Policy,
-    Reply,
     Rule,
-    Silence, //
+    Silence,
+    V4,
+    V6, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -34,7 +34,8 @@ impl Registration {
     /// Judges the module's parameters, draws the key and registers the targets.
     pub(crate) fn new() -> Result<Self> {
         limit::check_parameters()?;
-        // SAFETY: called once, from the module's init, in process context.
+        // SAFETY: xt_TARPIT.rs makes the only `Registration`, in the module's init: process context, and
+        // nothing is registered yet.
         to_result(unsafe { abi::xt_tarpit_register() })?;
         // INVARIANT: the registration has just succeeded.
         Ok(Self(()))
@@ -76,38 +77,35 @@ unsafe extern "C" fn xt_tarpit_target(
     // SAFETY: the first three facts of the contract above; it is the only one of this call.
     let incoming = unsafe { Incoming::new(skb, call, facts) };
 
-    match decide(&incoming, facts, incoming.headers()) {
-        Ok(reply) => answer(incoming, &reply),
-        Err(Silence::Truncated) if incoming.is_nonlinear() => answer_scattered(incoming, facts),
-        Err(_) => abi::NF_DROP,
+    match facts.family {
+        abi::NFPROTO_IPV4 => take::<V4>(incoming, facts),
+        _ => take::<V6>(incoming, facts),
     }
 }
 
-/// Turns the packet into the reply and sends it; the verdict for what is left of the packet.
-#[inline]
-fn answer(incoming: Incoming<'_>, reply: &Reply) -> c_uint {
-    let Some(mut outgoing) = incoming.turn(reply.packet_len(), reply.tcp_len()) else {
-        return abi::NF_DROP;
-    };
-    let verdict = outgoing.verdict();
-    if reply.emit(outgoing.headers_mut()).is_some() {
-        outgoing.count(reply.trapped_ms);
-        outgoing.send();
+/// Answers a packet of one family, or does not; the verdict for it.
+#[inline(always)]
+fn take<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
+    // CAST: widening.
+    match Packet::<A>::parse(incoming.headers(), facts.len as usize) {
+        Ok(packet) => answer(incoming, facts, &packet),
+        Err(Silence::Truncated) if incoming.is_nonlinear() => take_scattered::<A>(incoming, facts),
+        Err(_) => abi::NF_DROP,
     }
-    verdict
 }
 
 /// The same for a packet whose headers are not in one piece: a copy is looked at.
 #[cold]
 #[inline(never)]
-fn answer_scattered(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
+fn take_scattered<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
     let mut buffer = [0; MAX_HEADERS];
-    let decision = match incoming.copy(&mut buffer) {
-        Some(headers) => decide(&incoming, facts, headers),
+    let packet = match incoming.copy(&mut buffer) {
+        // CAST: widening.
+        Some(headers) => Packet::<A>::parse(headers, facts.len as usize),
         None => Err(Silence::Truncated),
     };
-    match decision {
-        Ok(reply) => answer(incoming, &reply),
+    match packet {
+        Ok(packet) => answer(incoming, facts, &packet),
         Err(_) => abi::NF_DROP,
     }
 }
@@ -115,32 +113,39 @@ fn answer_scattered(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
 /// The headers of a packet: IPv6 with a handful of extension headers, then TCP with its options.
 const MAX_HEADERS: usize = 256;
 
-/// Asks the core, and checks what only the kernel can: the checksum and the budgets.
+/// Asks the core, checks what only the kernel can, the checksum and the budgets, turns the packet into the
+/// reply and sends it; the verdict for what is left of the packet.
 #[inline]
-fn decide(incoming: &Incoming<'_>, facts: &Facts, headers: &[u8]) -> Result<Reply, Silence> {
-    let family = match facts.family {
-        abi::NFPROTO_IPV4 => Family::V4,
-        _ => Family::V6,
+fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A>) -> c_uint {
+    // SAFETY: the contract of `xt_tarpit_target`: `rule` is valid until the target returns. It is a rule's
+    // data, which x_tables aligns to 8 bytes, or a `struct` on the caller's stack; any bytes are a `Rule`.
+    let Some(policy) = Policy::from_rule(unsafe { &*facts.rule }) else {
+        return abi::NF_DROP;
     };
-    // CAST: widening.
-    let packet = Packet::parse(family, headers, facts.len as usize)?;
-    // SAFETY: the contract of `xt_tarpit_target`: the rule is valid until the target returns.
-    let policy = Policy::from_rule(unsafe { &*facts.rule }).ok_or(Silence::NotOurs)?;
     let env = Env {
-        // SAFETY: the key was written before the target was registered and is constant since.
+        // SAFETY: `xt_tarpit_register` fills the key before it registers the targets; nobody writes it
+        // after that.
         key: unsafe { &abi::xt_tarpit_key },
         now_ms: facts.now_ms,
         mss: facts.mss,
     };
-    // Written where the caller wants it, and not moved.
-    let mut decision = tarpit::respond(&packet, &policy, &env);
-    if let Ok(reply) = &mut decision {
-        if !incoming.checksum_is_right(packet.transport_offset()) {
-            return Err(Silence::BadChecksum);
-        }
-        if !limit::admit(reply, facts.now_ms) {
-            return Err(Silence::Limited);
-        }
+    // Looked at where it was written, and not moved.
+    let mut decision = packet.respond(&policy, &env);
+    let Ok(answer) = &mut decision else {
+        return abi::NF_DROP;
+    };
+    if !incoming.checksum_is_right(packet.transport_offset())
+        || !limit::admit(packet.limit(answer, env.key), answer, facts.now_ms)
+    {
+        return abi::NF_DROP;
     }
-    decision
+    let Some(mut outgoing) = incoming.turn(packet.reply_len(answer), answer.tcp_len()) else {
+        return abi::NF_DROP;
+    };
+    let verdict = outgoing.verdict();
+    if packet.reply(answer, outgoing.headers_mut()).is_some() {
+        outgoing.count(answer.trapped_ms);
+        outgoing.send();
+    }
+    verdict
 }

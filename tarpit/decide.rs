@@ -9,12 +9,12 @@
 
 use super::hold::{hold, Manner};
 use super::honeypot::take;
-use super::ip::{Addresses, Packet};
-use super::isn::{Flow, Key, Ports};
-use super::reply::{Limit, Reply};
+use super::ip::Ecn;
+use super::isn::Flow;
+use super::reply::{Answer, Budget};
 use super::seq::Seq;
 use super::stamp::{Offer, Told};
-use super::tcp::{Flags, Options, Segment, Timestamps, HEADER_LEN};
+use super::tcp::{Flags, Kind, Segment, Timestamps, HEADER_LEN};
 use super::Env;
 
 /// The data of a rule as user space writes them: `struct xt_tarpit_tginfo_v1` of xt_TARPIT.h.
@@ -131,10 +131,6 @@ pub enum Silence {
     BareAck,
     /// Data that are left in flight a while longer.
     Patience,
-    /// The checksum is wrong, says the caller.
-    BadChecksum,
-    /// The reply's budget is spent, says the caller.
-    Limited,
     /// The answer would be longer than the packet; only a packet that lies about itself can be so.
     TooShort,
 }
@@ -150,69 +146,49 @@ pub const FIRST_WINDOW: u16 = 24;
 /// # Errors
 ///
 /// The reason to be silent.
-#[inline]
-pub fn decide(
-    packet: &Packet<'_>,
+#[inline(never)]
+pub(super) fn decide(
+    kind: Kind,
     segment: &Segment,
-    policy: &Policy,
-    env: &Env<'_>,
-) -> Result<Reply, Silence> {
-    // Only where it is needed: what gets no answer costs no hash.
-    let flow = || Flow::new(env.key, &packet.addresses, segment.ports);
-    let has = |flag| segment.flags.has(flag);
-    let mut decision = match (
-        has(Flags::RST),
-        has(Flags::SYN),
-        has(Flags::ACK),
-        has(Flags::FIN),
-    ) {
-        // RFC 9293, 3.10.7.1: a reset is discarded, whatever else it claims to be.
-        (true, _, _, _) => return Err(Silence::Reset),
-        // Nobody is here (the same section).
-        _ if policy.mode == Mode::Reset => Ok(reset(packet, segment, env.key, Limit::None)),
-        // 3.10.7.2: a connection is wanted.
-        (false, true, false, false) => Ok(syn_ack(packet, segment, flow(), policy, env)),
-        // 3.10.7.1: somebody uses our address; the one who answers him is told so.
-        (false, true, true, false) => {
-            Ok(reset(packet, segment, env.key, of_source(packet, env.key)))
-        }
-        // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
-        (false, false, true, fin) => match policy.mode {
-            Mode::Tarpit { profile, drip } => {
-                let manner = Manner {
-                    profile,
-                    drip: drip && segment.options.timestamps.is_some(),
-                    first_window: policy.first_window(segment, env),
-                };
-                hold(packet, segment, flow(), fin, &manner, env)
-            }
-            _ => take(packet, segment, flow(), fin, policy, env),
-        },
-        // 3.10.7.4 would drop the rest in any state.
-        (false, true, _, true) | (false, false, false, _) => return Err(Silence::BadFlags),
-    };
-    if let Ok(reply) = &mut decision {
-        // What is not verified must not be amplified. The octet that we send goes to verified peers only.
-        if reply.packet_len() > packet.len.saturating_add(reply.payload_len()) {
-            return Err(Silence::TooShort);
-        }
-        reply.hop_limit = policy.hop_limit;
-    }
-    decision
-}
-
-/// The SYN-ACK: our ISN, the options that were offered, and the first window.
-fn syn_ack(
-    packet: &Packet<'_>,
-    syn: &Segment,
     flow: Flow,
     policy: &Policy,
     env: &Env<'_>,
-) -> Reply {
+) -> Result<Answer, Silence> {
+    let mut answer = match (policy.mode, kind) {
+        // RFC 9293, 3.10.7.1: nobody is here.
+        (Mode::Reset, _) => reset(segment, Budget::Everyone),
+        // 3.10.7.2: a connection is wanted.
+        (_, Kind::Syn) => syn_ack(segment, flow, policy, env),
+        // 3.10.7.1: somebody uses our address; the one who answers him is told so.
+        (_, Kind::SynAck) => reset(segment, Budget::Source),
+        // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
+        (Mode::Tarpit { profile, drip }, Kind::Ack { fin }) => {
+            let manner = Manner {
+                profile,
+                drip: drip && segment.options.has_timestamps(),
+                first_window: policy.first_window(segment, env),
+            };
+            hold(segment, flow, fin, &manner, env)?
+        }
+        (Mode::Honeypot, Kind::Ack { fin }) => take(segment, flow, fin, policy, env)?,
+        // 3.10.7.4 would drop it in any state.
+        (_, Kind::Other) => return Err(Silence::BadFlags),
+    };
+    // What is not verified must not be amplified. The octet that we send goes to verified peers only.
+    if answer.tcp_len() > segment.len.saturating_add(answer.payload_len()) {
+        return Err(Silence::TooShort);
+    }
+    answer.flow = flow;
+    answer.hop_limit = policy.hop_limit;
+    Ok(answer)
+}
+
+/// The SYN-ACK: our ISN, the options that were offered, and the first window.
+fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer {
     let offered = syn.options;
     let (profile, drip) = match policy.mode {
         // Without timestamps nothing would tell which octet the peer waits for.
-        Mode::Tarpit { profile, drip } => (profile, drip && offered.timestamps.is_some()),
+        Mode::Tarpit { profile, drip } => (profile, drip && offered.has_timestamps()),
         _ => (Profile::Hold, false),
     };
     let (isn, received) = if drip {
@@ -225,31 +201,18 @@ fn syn_ack(
         received,
         offer: Offer::Open,
     };
-    let mut options = Options {
-        mss: None,
-        window_scale: offered.window_scale.map(|_| profile.window_scale()),
-        sack_permitted: offered.sack_permitted,
-        timestamps: offered.timestamps.map(|theirs| Timestamps {
-            value: told
-                .stamp(env.now_ms, None)
-                .wrapping_add(flow.stamp_offset()),
-            // Linux resets a SYN-ACK whose echo is none of what it has sent.
-            echo: theirs.value,
-        }),
+    let timestamps = Timestamps {
+        value: told
+            .stamp(env.now_ms, None)
+            .wrapping_add(flow.stamp_offset()),
+        // Linux resets a SYN-ACK whose echo is none of what it has sent.
+        echo: offered.timestamps().map_or(0, |theirs| theirs.value),
     };
-    // The reply must not have more bytes than the SYN. What was offered fits, since padding takes no
-    // more here than it took there. MSS, which answers no offer, comes with others if it fits too.
-    let room = packet
-        .transport_len
-        .saturating_sub(HEADER_LEN + Options::MSS_LEN);
-    if offered.mss.is_some() || (options != Options::default() && options.len() <= room) {
-        options.mss = Some(env.mss);
-    }
     // Linux takes part in ECN when it is asked to (RFC 3168, 6.1.1; tcp_ecn_create_request).
     let ecn = profile == Profile::Linux
         && syn.flags.0 & Flags::ECN_SETUP.0 == Flags::ECN_SETUP.0
-        && packet.ecn == Packet::NOT_ECT;
-    Reply {
+        && syn.ecn == Ecn::NOT_ECT;
+    Answer {
         seq: isn,
         ack: syn.seq.after(1),
         flags: if ecn {
@@ -258,9 +221,14 @@ fn syn_ack(
             Flags::SYN_ACK
         },
         window: policy.first_window(syn, env),
-        options,
-        label: label(packet, flow, 0),
-        ..back(packet, syn)
+        options: offered.accept(
+            env.mss,
+            profile.window_scale(),
+            timestamps,
+            syn.len.saturating_sub(HEADER_LEN),
+        ),
+        budget: Budget::Everyone,
+        ..Answer::EMPTY
     }
 }
 
@@ -270,7 +238,7 @@ impl Policy {
     /// What is beyond the window holds a peer longest, but only where timestamps tell when to open it.
     /// Without them, data in flight hold longer.
     pub(super) const fn first_window(&self, segment: &Segment, env: &Env<'_>) -> u16 {
-        let timestamps = segment.options.timestamps.is_some();
+        let timestamps = segment.options.has_timestamps();
         match self.mode {
             _ if self.window != 0 => self.window,
             Mode::Tarpit {
@@ -319,7 +287,7 @@ impl Profile {
 const LAST_CHANCE: u16 = 36;
 
 /// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
-fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key, limit: Limit) -> Reply {
+fn reset(segment: &Segment, budget: Budget) -> Answer {
     let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
     } else {
@@ -328,55 +296,11 @@ fn reset(packet: &Packet<'_>, segment: &Segment, key: &Key, limit: Limit) -> Rep
         let next = segment.seq.after(segment.octets()).after(syn).after(fin);
         (Seq(0), next, Flags::RST_ACK)
     };
-    Reply {
+    Answer {
         seq,
         ack,
         flags,
-        limit,
-        label: match packet.addresses {
-            // No hash for what has no label.
-            Addresses::V4 { .. } => 0,
-            Addresses::V6 { .. } => Flow::new(key, &packet.addresses, segment.ports).label(),
-        },
-        ..back(packet, segment)
-    }
-}
-
-/// The budget of the replies to what proves nothing.
-pub(super) fn of_source(packet: &Packet<'_>, key: &Key) -> Limit {
-    Limit::Source(Flow::source_bucket(key, &packet.addresses))
-}
-
-/// The label of a reply: for IPv6 the flow's, for IPv4 `identification`.
-pub(super) const fn label(packet: &Packet<'_>, flow: Flow, identification: u32) -> u32 {
-    match packet.addresses {
-        Addresses::V4 { .. } => identification,
-        Addresses::V6 { .. } => flow.label(),
-    }
-}
-
-/// An empty segment on the way back.
-pub(super) fn back(packet: &Packet<'_>, segment: &Segment) -> Reply {
-    Reply {
-        addresses: packet.addresses.reversed(),
-        ports: Ports {
-            source: segment.ports.destination,
-            destination: segment.ports.source,
-        },
-        seq: Seq(0),
-        ack: Seq(0),
-        flags: Flags(0),
-        window: 0,
-        options: Options {
-            mss: None,
-            window_scale: None,
-            sack_permitted: false,
-            timestamps: None,
-        },
-        payload: None,
-        hop_limit: 0,
-        label: 0,
-        limit: Limit::None,
-        trapped_ms: 0,
+        budget,
+        ..Answer::EMPTY
     }
 }

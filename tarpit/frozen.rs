@@ -5,13 +5,12 @@
 //!
 //! RCV.NXT of such a connection is known to its receiver alone. The first data that the rule keeps from that one
 //! start there, so their SEG.SEQ is remembered, for a while and in a table of fixed size, which is the
-//! caller's ([`Limit::Frozen`], [`remember`]). All other answers need no memory.
+//! caller's ([`super::Limit::Frozen`], [`remember`]). All other answers need no memory.
 
-use super::decide::{back, Silence};
-use super::hold::counted_label;
-use super::ip::Packet;
+use super::decide::Silence;
+use super::hold::counted;
 use super::isn::Flow;
-use super::reply::{Limit, Reply};
+use super::reply::{Answer, Budget};
 use super::seq::Seq;
 use super::tcp::{Flags, Options, Segment, Timestamps};
 use super::Env;
@@ -19,40 +18,29 @@ use super::Env;
 /// The ACK for a segment of a running connection, as if it were the first one.
 ///
 /// Only data are answered, so two tarpits never have an answer for each other.
-pub(super) fn freeze(
-    packet: &Packet<'_>,
-    segment: &Segment,
-    flow: Flow,
-    env: &Env<'_>,
-) -> Result<Reply, Silence> {
+pub(super) fn freeze(segment: &Segment, flow: Flow, env: &Env<'_>) -> Result<Answer, Silence> {
     if segment.payload_len == 0 {
         return Err(Silence::NotOurs);
     }
-    Ok(Reply {
+    Ok(Answer {
         seq: segment.ack,
         ack: segment.seq,
         flags: Flags::ACK,
-        options: Options {
-            // The peer's own last word on our clock is never too old for it (RFC 7323, 5.2).
-            timestamps: segment.options.timestamps.map(|theirs| Timestamps {
-                value: theirs.echo,
-                echo: theirs.value,
-            }),
-            ..Options::default()
-        },
-        label: counted_label(packet, flow, env),
-        limit: Limit::Frozen {
-            source: Flow::source_bucket(env.key, &packet.addresses),
-            flow: flow.hash(),
+        options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
+            value: theirs.echo,
+            echo: theirs.value,
+        })),
+        identification: counted(flow, env),
+        budget: Budget::Frozen {
             // Who wants to see whether strangers are answered sends a single octet (Nessus, plugin 10796).
             silent: segment.payload_len == 1,
         },
-        ..back(packet, segment)
+        ..Answer::EMPTY
     })
 }
 
 /// What a table says of the connection `flow`, of which a segment has come that starts at `seq`: the new entry in the place
-/// of `entry`, and RCV.NXT. `silent` is that of [`Limit::Frozen`].
+/// of `entry`, and RCV.NXT. `silent` is that of [`super::Limit::Frozen`].
 ///
 /// An entry is a sequence number, the second of its last segment and a tag of the connection; zero is an empty one.
 #[inline]

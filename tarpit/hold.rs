@@ -5,11 +5,11 @@
 //! What the peer was told last, and when, comes back in its timestamps ([`super::stamp`]). The rest is
 //! patience: docs/hold.md has the reasons.
 
-use super::decide::{back, label, Profile, Silence, FIRST_WINDOW};
+use super::decide::{Profile, Silence, FIRST_WINDOW};
 use super::frozen::freeze;
-use super::ip::Packet;
+use super::ip::Ecn;
 use super::isn::Flow;
-use super::reply::Reply;
+use super::reply::Answer;
 use super::stamp::{self, Offer, Told};
 use super::tcp::{Flags, Options, Segment, Timestamps};
 use super::Env;
@@ -33,13 +33,12 @@ pub(super) struct Manner {
 /// The ACK for a segment of a held connection: of what is taken, with the window that is offered. FIN
 /// lies behind the data and the closed window: it is not acceptable, and not acknowledged.
 pub(super) fn hold(
-    packet: &Packet<'_>,
     segment: &Segment,
     flow: Flow,
     fin: bool,
     manner: &Manner,
     env: &Env<'_>,
-) -> Result<Reply, Silence> {
+) -> Result<Answer, Silence> {
     let &Manner { profile, drip, .. } = manner;
     // If we send no data, SEG.ACK is always our ISN + 1.
     let (first_octet, sent) = if drip {
@@ -49,7 +48,7 @@ pub(super) fn hold(
     };
     let start = segment.seq.since(first_octet);
     if !(-1..=REACH).contains(&start) {
-        return freeze(packet, segment, flow, env);
+        return freeze(segment, flow, env);
     }
     let place = Place {
         start,
@@ -57,7 +56,7 @@ pub(super) fn hold(
         fin,
     };
     let echo = echoed(segment, flow);
-    let (answer, trapped_ms) = match echo.and_then(|echo| Some((place.told(echo)?, echo))) {
+    let (choice, trapped_ms) = match echo.and_then(|echo| Some((place.told(echo)?, echo))) {
         Some((told, echo)) => {
             let age_ms = stamp::age_ms(env.now_ms, echo);
             (
@@ -68,47 +67,46 @@ pub(super) fn hold(
         None => (untimed(place)?, 0),
     };
 
-    let tells = answer.tells;
+    let tells = choice.tells;
     // The echo may be made up: a rule without drip never talks.
-    let talks = drip && answer.talks && sent < u16::MAX;
-    Ok(Reply {
+    let talks = drip && choice.talks && sent < u16::MAX;
+    Ok(Answer {
         seq: segment.ack,
         // RCV.NXT: what was acknowledged is never taken back.
         ack: first_octet.after(tells.received),
         flags: if talks {
             Flags::PSH_ACK
-        } else if profile == Profile::Linux && !place.is_empty() && packet.ecn == Packet::CE {
+        } else if profile == Profile::Linux && !place.is_empty() && segment.ecn == Ecn::CE {
             Flags::ECE_ACK
         } else {
             Flags::ACK
         },
         window: profile.window(tells.offer, env.mss),
-        options: Options {
-            timestamps: segment.options.timestamps.map(|theirs| Timestamps {
+        options: Options::only(segment.options.timestamps().map(|theirs| {
+            Timestamps {
                 value: tells
                     .stamp(env.now_ms, echo)
                     .wrapping_add(flow.stamp_offset()),
-                echo: theirs.value.wrapping_sub(answer.back_dated_ms),
-            }),
-            ..Options::default()
-        },
+                echo: theirs.value.wrapping_sub(choice.back_dated_ms),
+            }
+        })),
         payload: if talks { banner(sent) } else { None },
-        label: counted_label(packet, flow, env),
+        identification: counted(flow, env),
         trapped_ms,
-        ..back(packet, segment)
+        ..Answer::EMPTY
     })
 }
 
 /// The stamp that a segment echoes.
 pub(super) fn echoed(segment: &Segment, flow: Flow) -> Option<u32> {
-    let theirs = segment.options.timestamps?;
+    let theirs = segment.options.timestamps()?;
     Some(theirs.echo.wrapping_sub(flow.stamp_offset()))
 }
 
-/// The label of a reply after the first one.
-pub(super) const fn counted_label(packet: &Packet<'_>, flow: Flow, env: &Env<'_>) -> u32 {
+/// The identification of a reply after the first one.
+pub(super) const fn counted(flow: Flow, env: &Env<'_>) -> u32 {
     // Linux counts the packets of a connection; ours go out about once a minute.
-    label(packet, flow, flow.label().wrapping_add(env.now_ms >> 16))
+    flow.label().wrapping_add(env.now_ms >> 16)
 }
 
 /// Where a segment lies in its stream, in octets after the SYN.
@@ -153,7 +151,7 @@ impl Place {
 const LONGEST_MS: u32 = 86_400_000;
 
 /// The answer to a segment that says what its sender was told, and how long ago.
-fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Answer, Silence> {
+fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choice, Silence> {
     let Place { start, end, fin } = place;
     let drip = manner.drip;
     // CAST: positions in the stream are below 2^31.
@@ -170,14 +168,14 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Answe
         if start >= next {
             return Err(Silence::BareAck);
         }
-        return Ok(Answer::window(
+        return Ok(Choice::window(
             told.received,
             offered_at(told.offer, age_ms, drip),
         ));
     }
     if end <= next {
         // It brings nothing new (RFC 9293, 3.10.7.4: not acceptable, so acknowledged).
-        return Ok(Answer::window(told.received, Offer::Closed));
+        return Ok(Choice::window(told.received, Offer::Closed));
     }
     if start > next {
         // What is missing before it comes again, and is not missed.
@@ -188,7 +186,7 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Answe
 }
 
 /// The answer to a segment that says nothing of what its sender was told.
-const fn untimed(place: Place) -> Result<Answer, Silence> {
+const fn untimed(place: Place) -> Result<Choice, Silence> {
     let Place { start, end, .. } = place;
     // An empty segment before the stream can only be a keep-alive; others are acknowledgments, as Linux
     // does not probe as long as it has data in flight, and the last octet of them is never taken. A FIN
@@ -197,17 +195,17 @@ const fn untimed(place: Place) -> Result<Answer, Silence> {
         return Err(Silence::BareAck);
     }
     if start < 0 {
-        return Ok(Answer::window(0, Offer::Closed));
+        return Ok(Choice::window(0, Offer::Closed));
     }
     // What comes again starts at RCV.NXT. A single octet may be a probe (BSD, Windows).
     let octet = end.wrapping_sub(start) > 1;
     // CAST: `start` is not negative; a truth value is 0 or 1.
     let received = (start as u32).wrapping_add(octet as u32);
-    Ok(Answer::window(received, Offer::Closed))
+    Ok(Choice::window(received, Offer::Closed))
 }
 
-/// What is answered to a segment of a held connection.
-struct Answer {
+/// What is chosen as the answer to a segment of a held connection.
+struct Choice {
     tells: Told,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
     back_dated_ms: u32,
@@ -216,7 +214,7 @@ struct Answer {
     talks: bool,
 }
 
-impl Answer {
+impl Choice {
     /// What was received before, and an offer.
     const fn window(received: u32, offer: Offer) -> Self {
         Self {
@@ -282,7 +280,7 @@ fn taken(
     fin: bool,
     age_ms: u32,
     manner: &Manner,
-) -> Result<Answer, Silence> {
+) -> Result<Choice, Silence> {
     let &Manner { profile, drip, .. } = manner;
     let full = u32::from(match told.offer {
         Offer::Open => manner.first_window,
@@ -291,27 +289,27 @@ fn taken(
     // The first data fill the window: there may be more behind it, which holds longer than these.
     let more = there >= full && !fin;
     Ok(match told.offer {
-        Offer::Short | Offer::Long | Offer::Steady => Answer {
+        Offer::Short | Offer::Long | Offer::Steady => Choice {
             back_dated_ms: back_dated(told.offer, age_ms).ok_or(Silence::Patience)?,
-            ..Answer::taking(told, 1)
+            ..Choice::taking(told, 1)
         },
-        Offer::Drip => Answer {
+        Offer::Drip => Choice {
             talks: true,
-            ..Answer::taking(told, there)
+            ..Choice::taking(told, there)
         },
         Offer::Open | Offer::Last if more && matches!(profile, Profile::Hold) => {
-            Answer::taking(told, full)
+            Choice::taking(told, full)
         }
-        Offer::Open | Offer::Last => Answer::taking(told, 1),
-        Offer::Closed | Offer::Probed if drip && age_ms >= DRIP_FROM_MS => Answer {
+        Offer::Open | Offer::Last => Choice::taking(told, 1),
+        Offer::Closed | Offer::Probed if drip && age_ms >= DRIP_FROM_MS => Choice {
             talks: true,
-            ..Answer::taking(told, 1)
+            ..Choice::taking(told, 1)
         },
         // A single octet may be a probe (BSD, which waits 60 s at most): it gets its answer.
         Offer::Closed | Offer::Probed if there == 1 && age_ms < PROBE_MS => {
-            Answer::window(told.received, Offer::Closed)
+            Choice::window(told.received, Offer::Closed)
         }
-        Offer::Closed | Offer::Probed if age_ms >= IN_FLIGHT_MS => Answer::taking(told, 1),
+        Offer::Closed | Offer::Probed if age_ms >= IN_FLIGHT_MS => Choice::taking(told, 1),
         Offer::Closed | Offer::Probed => return Err(Silence::Patience),
     })
 }

@@ -6,11 +6,10 @@
 //! Nothing is kept of what has come, so each segment is acknowledged as if none before it were missing.
 //! What was lost on the way stays lost; the peer goes on.
 
-use super::decide::{back, of_source, Policy, Silence};
-use super::hold::{counted_label, echoed};
-use super::ip::Packet;
+use super::decide::{Policy, Silence};
+use super::hold::{counted, echoed};
 use super::isn::Flow;
-use super::reply::{Limit, Reply};
+use super::reply::{Answer, Budget};
 use super::stamp;
 use super::tcp::{Flags, Options, Segment, Timestamps};
 use super::Env;
@@ -24,13 +23,12 @@ const ECHOED_REACH: i32 = 1 << 30;
 
 /// The ACK for a segment of such a connection: of all that is in it, with the window of the SYN-ACK.
 pub(super) fn take(
-    packet: &Packet<'_>,
     segment: &Segment,
     flow: Flow,
     fin: bool,
     policy: &Policy,
     env: &Env<'_>,
-) -> Result<Reply, Silence> {
+) -> Result<Answer, Silence> {
     // We send no data, so up to our FIN SEG.ACK is our ISN + 1.
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
@@ -42,28 +40,25 @@ pub(super) fn take(
     if !(-1..=reach).contains(&start) {
         return Err(Silence::NotOurs);
     }
-    let (len, limit) = match segment.octets() {
+    let (len, budget) = match segment.octets() {
         0 if !fin && !is_keep_alive(start, echo, env.now_ms) => return Err(Silence::BareAck),
         // It starts one octet before RCV.NXT (RFC 9293, 3.8.4). If this is none, BSD answers the acknowledgment of
         // an octet that it has not sent: the budget ends it.
-        0 if !fin => (1, of_source(packet, env.key)),
-        octets => (octets.wrapping_add(u32::from(fin)), Limit::None),
+        0 if !fin => (1, Budget::Source),
+        octets => (octets.wrapping_add(u32::from(fin)), Budget::None),
     };
-    Ok(Reply {
+    Ok(Answer {
         seq: segment.ack,
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },
         window: policy.first_window(segment, env),
-        options: Options {
-            timestamps: segment.options.timestamps.map(|theirs| Timestamps {
-                value: stamp::clock(env.now_ms, echo).wrapping_add(flow.stamp_offset()),
-                echo: theirs.value,
-            }),
-            ..Options::default()
-        },
-        label: counted_label(packet, flow, env),
-        limit,
-        ..back(packet, segment)
+        options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
+            value: stamp::clock(env.now_ms, echo).wrapping_add(flow.stamp_offset()),
+            echo: theirs.value,
+        })),
+        identification: counted(flow, env),
+        budget,
+        ..Answer::EMPTY
     })
 }
 

@@ -2,139 +2,107 @@
 
 //! The little that differs between IPv4 (RFC 791) and IPv6 (RFC 8200).
 //!
-//! [`Packet::parse`] finds the TCP header behind options and extension headers and refuses what
-//! must not be answered whatever TCP says. [`put_header`] writes the header of a reply.
+//! [`Addresses::parse`] finds the TCP header behind options and extension headers and refuses what
+//! must not be answered whatever TCP says. [`Addresses::put_header`] writes the header of a reply.
 
 use super::decide::Silence;
+use super::isn::{siphash, Key};
+use super::reply::Answer;
 use core::mem::take;
 
-/// The IP version of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
+/// Where a packet comes from and goes to, in one of the two versions of IP.
+///
+/// All that differs between the versions is here; the rest of the core knows neither.
+pub trait Addresses: Copy {
+    /// The length of the header that [`Addresses::put_header`] writes, in bytes.
+    const HEADER_LEN: usize;
 
-/// Where a packet comes from and goes to: words as they lie in memory, which sums and hashes take as they
-/// are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Addresses {
-    /// IPv4 addresses.
-    V4 {
-        /// Source address.
-        source: u32,
-        /// Destination address.
-        destination: u32,
-    },
-    /// IPv6 addresses.
-    V6 {
-        /// Source address.
-        source: [u64; 2],
-        /// Destination address.
-        destination: [u64; 2],
-    },
-}
+    /// Whether the header of a reply has a place for a number of its flow: the flow label (RFC 6437).
+    const HAS_LABEL: bool;
 
-impl Addresses {
-    /// IPv4 addresses from their octets in wire order.
-    #[inline]
-    pub const fn v4(source: [u8; 4], destination: [u8; 4]) -> Self {
-        Self::V4 {
-            source: u32::from_ne_bytes(source),
-            destination: u32::from_ne_bytes(destination),
-        }
-    }
-
-    /// IPv6 addresses from their octets in wire order.
-    #[inline]
-    pub const fn v6(source: [u8; 16], destination: [u8; 16]) -> Self {
-        Self::V6 {
-            source: halves(source),
-            destination: halves(destination),
-        }
-    }
-
-    /// The addresses of the way back.
-    #[inline]
-    pub const fn reversed(self) -> Self {
-        match self {
-            Self::V4 {
-                source,
-                destination,
-            } => Self::V4 {
-                source: destination,
-                destination: source,
-            },
-            Self::V6 {
-                source,
-                destination,
-            } => Self::V6 {
-                source: destination,
-                destination: source,
-            },
-        }
-    }
-
-    /// The length of the IP header of a reply, in bytes.
-    #[inline]
-    pub const fn header_len(&self) -> usize {
-        match self {
-            Self::V4 { .. } => V4_LEN,
-            Self::V6 { .. } => V6_LEN,
-        }
-    }
-
-    /// Whether a host may answer a packet with these addresses.
+    /// Reads the IP header.
     ///
-    /// Neither may be a multicast or broadcast address, nor the source unspecified (RFC 1122,
-    /// 3.2.1.3 and 4.2.3.10; RFC 4291, 2.5.2 and 2.7). A subnet's broadcast address is for the
-    /// routing table to know.
-    #[inline]
-    const fn answerable(&self) -> bool {
-        match *self {
-            Self::V4 {
-                source,
-                destination,
-            } => matches!(
-                (source.to_ne_bytes()[0], destination.to_ne_bytes()[0]),
-                (1..=223, 1..=223)
-            ),
-            Self::V6 {
-                source,
-                destination,
-            } => {
-                source[0].to_ne_bytes()[0] != 0xff
-                    && destination[0].to_ne_bytes()[0] != 0xff
-                    && source[0] | source[1] != 0
-                    && destination[0] | destination[1] != 0
-            }
-        }
-    }
+    /// `headers` starts at the IP header and holds as much of the packet as can be read in one
+    /// piece; `len` is the length of the whole packet in bytes, and may well be more.
+    ///
+    /// # Errors
+    ///
+    /// [`Silence::Truncated`], [`Silence::Malformed`], [`Silence::NotTcp`],
+    /// [`Silence::Fragment`] and [`Silence::NotUnicast`].
+    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence>;
+
+    /// The hash of both addresses and of `ports`.
+    fn hash(&self, key: &Key, ports: u32) -> u64;
+
+    /// The hash of the source: an IPv4 address, or the network of 64 bits that an IPv6 site has at
+    /// least (RFC 4291, 2.5.1).
+    fn source_hash(&self, key: &Key) -> u64;
+
+    /// Writes the header of the packet back that carries `tcp_len` bytes of TCP; what of it the checksum of TCP covers
+    /// (RFC 9293, 3.1: the addresses).
+    ///
+    /// `header` has [`Addresses::HEADER_LEN`] bytes; with another length the result is `None`.
+    fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum>;
 }
 
-const fn halves(address: [u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
-    [
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
-    ]
+/// IPv4 addresses: words as they lie in memory, which sums and hashes take as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V4 {
+    source: u32,
+    destination: u32,
+}
+
+/// IPv6 addresses: words as they lie in memory, which sums and hashes take as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V6 {
+    source: [u64; 2],
+    destination: [u64; 2],
 }
 
 /// A packet that may hold a TCP segment for one host.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
+pub struct Datagram<'a, A> {
     /// Its addresses.
-    pub addresses: Addresses,
+    pub(super) addresses: A,
     /// The transport header and what follows, as far as it can be read.
-    pub transport: &'a [u8],
+    pub(super) transport: &'a [u8],
+    /// How many bytes into the packet that is.
+    pub(super) transport_offset: usize,
     /// The length of the transport header and all its payload in bytes.
-    pub transport_len: usize,
-    /// The length of the whole packet in bytes.
-    pub len: usize,
-    /// The ECN field (RFC 3168, 5).
-    pub ecn: u8,
+    pub(super) transport_len: usize,
+    /// The ECN field.
+    pub(super) ecn: Ecn,
+}
+
+impl<'a, A> Datagram<'a, A> {
+    #[inline]
+    fn new(
+        addresses: A,
+        transport: &'a [u8],
+        transport_offset: usize,
+        len: usize,
+        class: u8,
+    ) -> Result<Self, Silence> {
+        Ok(Self {
+            addresses,
+            transport,
+            transport_offset,
+            transport_len: len
+                .checked_sub(transport_offset)
+                .ok_or(Silence::Malformed)?,
+            ecn: Ecn(class & 3),
+        })
+    }
+}
+
+/// The ECN field of an IP header (RFC 3168, 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ecn(u8);
+
+impl Ecn {
+    /// That of a packet that does not take part.
+    pub const NOT_ECT: Self = Self(0);
+    /// That of one that met congestion.
+    pub const CE: Self = Self(3);
 }
 
 const V4_LEN: usize = 20;
@@ -144,37 +112,34 @@ const TCP: u8 = 6;
 /// How many IPv6 extension headers are looked behind; honest packets have one or two.
 const MAX_EXTENSIONS: usize = 8;
 
-impl<'a> Packet<'a> {
-    /// The ECN field of a packet that does not take part.
-    pub const NOT_ECT: u8 = 0;
-    /// That of one that met congestion.
-    pub const CE: u8 = 3;
-
-    /// Reads the IP header.
-    ///
-    /// `headers` starts at the IP header of `family` and holds as much of the packet as can be read
-    /// in one piece; `len` is the length of the whole packet in bytes, and may well be more.
-    ///
-    /// # Errors
-    ///
-    /// [`Silence::Truncated`], [`Silence::Malformed`], [`Silence::NotTcp`],
-    /// [`Silence::Fragment`] and [`Silence::NotUnicast`].
+impl V4 {
+    /// The addresses by their octets.
     #[inline]
-    pub fn parse(family: Family, headers: &'a [u8], len: usize) -> Result<Self, Silence> {
-        match family {
-            Family::V4 => Self::parse_v4(headers, len),
-            Family::V6 => Self::parse_v6(headers, len),
+    pub const fn new(source: [u8; 4], destination: [u8; 4]) -> Self {
+        Self {
+            source: u32::from_ne_bytes(source),
+            destination: u32::from_ne_bytes(destination),
         }
     }
 
-    /// How many bytes into the packet the transport header starts.
+    /// Whether a host may answer a packet with these addresses.
+    ///
+    /// Neither may be a multicast or broadcast address, nor the source unspecified (RFC 1122,
+    /// 3.2.1.3 and 4.2.3.10). A subnet's broadcast address is for the routing table to know.
     #[inline]
-    pub const fn transport_offset(&self) -> usize {
-        self.len.wrapping_sub(self.transport_len)
+    const fn answerable(&self) -> bool {
+        let [source, ..] = self.source.to_ne_bytes();
+        let [destination, ..] = self.destination.to_ne_bytes();
+        matches!((source, destination), (1..=223, 1..=223))
     }
+}
+
+impl Addresses for V4 {
+    const HEADER_LEN: usize = V4_LEN;
+    const HAS_LABEL: bool = false;
 
     #[inline]
-    fn parse_v4(headers: &'a [u8], len: usize) -> Result<Self, Silence> {
+    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence> {
         let header = headers.first_chunk::<V4_LEN>().ok_or(Silence::Truncated)?;
         let [vihl, tos, _, _, _, _, frag0, frag1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
             *header;
@@ -189,13 +154,77 @@ impl<'a> Packet<'a> {
         if protocol != TCP {
             return Err(Silence::NotTcp);
         }
-        let addresses = Addresses::v4([s0, s1, s2, s3], [d0, d1, d2, d3]);
         let transport = headers.get(header_len..).ok_or(Silence::Truncated)?;
-        Self::new(addresses, transport, header_len, len, tos & 3)
+        let addresses = Self::new([s0, s1, s2, s3], [d0, d1, d2, d3]);
+        if !addresses.answerable() {
+            return Err(Silence::NotUnicast);
+        }
+        Datagram::new(addresses, transport, header_len, len, tos)
+    }
+
+    #[inline(always)]
+    fn hash(&self, key: &Key, ports: u32) -> u64 {
+        let word = u64::from(self.source.to_le()) | u64::from(self.destination.to_le()) << 32;
+        siphash(key, &[word], u64::from(ports), 12)
     }
 
     #[inline]
-    fn parse_v6(headers: &'a [u8], len: usize) -> Result<Self, Silence> {
+    fn source_hash(&self, key: &Key) -> u64 {
+        siphash(key, &[u64::from(self.source.to_le())], 0, 8)
+    }
+
+    #[inline(always)]
+    fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum> {
+        let header: &mut [u8; V4_LEN] = header.try_into().ok()?;
+        // CAST: the length of the header is 20.
+        let len = tcp_len.checked_add(V4_LEN as u16)?;
+        let mut words = Writer::new(header, Sum(0));
+        words.put_all([
+            0x4500_0000 | u32::from(len),
+            // Only for show, since the header says DF (RFC 6864, 4.1).
+            (answer.identification & 0xffff) << 16 | 0x4000,
+            u32::from(answer.hop_limit) << 24 | u32::from(TCP) << 16,
+            u32::from_be(self.destination),
+            u32::from_be(self.source),
+        ])?;
+        let [c0, c1] = words.finish(None)?.fold();
+        header[10] = c0;
+        header[11] = c1;
+        Some(Sum(0).add(self.source).add(self.destination))
+    }
+}
+
+impl V6 {
+    /// The addresses by their octets.
+    #[inline]
+    pub const fn new(source: [u8; 16], destination: [u8; 16]) -> Self {
+        Self {
+            source: halves(source),
+            destination: halves(destination),
+        }
+    }
+
+    /// Whether a host may answer a packet with these addresses: neither may be multicast or unspecified
+    /// (RFC 4291, 2.5.2 and 2.7).
+    #[inline]
+    const fn answerable(&self) -> bool {
+        let Self {
+            source,
+            destination,
+        } = self;
+        source[0].to_ne_bytes()[0] != 0xff
+            && destination[0].to_ne_bytes()[0] != 0xff
+            && source[0] | source[1] != 0
+            && destination[0] | destination[1] != 0
+    }
+}
+
+impl Addresses for V6 {
+    const HEADER_LEN: usize = V6_LEN;
+    const HAS_LABEL: bool = true;
+
+    #[inline]
+    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence> {
         let (header, mut rest) = headers
             .split_first_chunk::<V6_LEN>()
             .ok_or(Silence::Truncated)?;
@@ -228,29 +257,51 @@ impl<'a> Packet<'a> {
         if next != TCP {
             return Err(Silence::NotTcp);
         }
-        let addresses = Addresses::v6(source, destination);
-        Self::new(addresses, rest, skipped, len, class >> 4 & 3)
-    }
-
-    #[inline]
-    fn new(
-        addresses: Addresses,
-        transport: &'a [u8],
-        skipped: usize,
-        len: usize,
-        ecn: u8,
-    ) -> Result<Self, Silence> {
+        let addresses = Self::new(source, destination);
         if !addresses.answerable() {
             return Err(Silence::NotUnicast);
         }
-        Ok(Self {
-            addresses,
-            transport,
-            transport_len: len.checked_sub(skipped).ok_or(Silence::Malformed)?,
-            len,
-            ecn,
-        })
+        Datagram::new(addresses, rest, skipped, len, class >> 4)
     }
+
+    #[inline(always)]
+    fn hash(&self, key: &Key, ports: u32) -> u64 {
+        let ([s0, s1], [d0, d1]) = (self.source, self.destination);
+        let words = [s0.to_le(), s1.to_le(), d0.to_le(), d1.to_le()];
+        siphash(key, &words, u64::from(ports), 36)
+    }
+
+    #[inline]
+    fn source_hash(&self, key: &Key) -> u64 {
+        siphash(key, &[self.source[0].to_le()], 0, 8)
+    }
+
+    #[inline(always)]
+    fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum> {
+        let header: &mut [u8; V6_LEN] = header.try_into().ok()?;
+        let (fixed, mut rest) = header.split_first_chunk_mut::<8>()?;
+        let [l0, l1] = tcp_len.to_be_bytes();
+        let [_, f0, f1, f2] = answer.flow.label().to_be_bytes();
+        *fixed = [0x60, f0 & 0x0f, f1, f2, l0, l1, TCP, answer.hop_limit];
+        let mut sum = Sum(0);
+        for pair in [self.destination, self.source] {
+            for long in pair {
+                let (to, left) = rest.split_first_chunk_mut::<8>()?;
+                *to = long.to_ne_bytes();
+                rest = left;
+            }
+            sum = sum.add_long(pair);
+        }
+        Some(sum)
+    }
+}
+
+const fn halves(address: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
+    [
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+    ]
 }
 
 /// Writes 32-bit words one after the other and adds them up (RFC 1071, 2, which says why the order of their octets does not
@@ -261,27 +312,22 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    /// Writes into a buffer; `sum` is what was added up before.
     #[inline]
-    pub(super) fn new(buffer: &'a mut [u8]) -> Self {
-        Self {
-            rest: buffer,
-            sum: 0,
+    pub(super) fn new(buffer: &'a mut [u8], Sum(sum): Sum) -> Self {
+        Self { rest: buffer, sum }
+    }
+
+    /// Writes the next words; `None` when there is no room.
+    #[inline]
+    pub(super) fn put_all<const N: usize>(&mut self, words: [u32; N]) -> Option<()> {
+        let (next, rest) = take(&mut self.rest).split_at_mut_checked(4 * N)?;
+        for (place, word) in next.chunks_exact_mut(4).zip(words) {
+            let word = word.to_be();
+            place.copy_from_slice(&word.to_ne_bytes());
+            self.sum = self.sum.wrapping_add(u64::from(word));
         }
-    }
-
-    /// Writes the next word; `None` when there is no room.
-    #[inline]
-    pub(super) fn put(&mut self, word: u32) -> Option<()> {
-        self.put_native(word.to_be())
-    }
-
-    /// The same for a word as it lies in memory.
-    #[inline]
-    fn put_native(&mut self, word: u32) -> Option<()> {
-        let (next, rest) = take(&mut self.rest).split_first_chunk_mut::<4>()?;
-        *next = word.to_ne_bytes();
         self.rest = rest;
-        self.sum = self.sum.wrapping_add(u64::from(word));
         Some(())
     }
 
@@ -300,10 +346,15 @@ impl<'a> Writer<'a> {
 }
 
 /// What was added up of a packet.
-#[derive(Clone, Copy)]
-pub(super) struct Sum(u64);
+#[derive(Clone, Copy, Debug)]
+pub struct Sum(u64);
 
 impl Sum {
+    /// The sum with the rest of what the checksum of TCP covers: protocol and length (RFC 9293, 3.1).
+    pub(super) fn of_tcp(self, tcp_len: u16) -> Self {
+        self.add((u32::from(TCP) << 16 | u32::from(tcp_len)).to_be())
+    }
+
     const fn add(self, word: u32) -> Self {
         Self(self.0.wrapping_add(word as u64))
     }
@@ -317,7 +368,7 @@ impl Sum {
     }
 
     /// The checksum, as it lies in memory.
-    const fn fold(self) -> [u8; 2] {
+    pub(super) const fn fold(self) -> [u8; 2] {
         // The carries: 64 bits fold to 32, 17 and 16.
         let total = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
         let total = (total & 0xffff)
@@ -327,64 +378,4 @@ impl Sum {
         // CAST: what is left has 16 bits.
         (!(total as u16)).to_ne_bytes()
     }
-}
-
-/// Writes the IP header of a packet that carries `tcp`, of which `sum` is the sum without its checksum, and
-/// that one.
-///
-/// `header` has [`Addresses::header_len`] bytes; with another length the result is `None`. `label` is an IPv6 flow label, or
-/// an IPv4 identification, which is only for show since the header says DF (RFC 6864, 4.1).
-#[inline]
-pub(super) fn put_header(
-    header: &mut [u8],
-    addresses: &Addresses,
-    hop_limit: u8,
-    label: u32,
-    tcp: &mut [u8],
-    sum: Sum,
-) -> Option<()> {
-    // A reply has at most 81 bytes.
-    let tcp_len = u16::try_from(tcp.len()).ok()?;
-    let pseudo = match *addresses {
-        Addresses::V4 {
-            source,
-            destination,
-        } => {
-            let header: &mut [u8; V4_LEN] = header.try_into().ok()?;
-            let len = tcp_len.checked_add(V4_LEN as u16)?;
-            let mut writer = Writer::new(header);
-            writer.put(0x4500_0000 | u32::from(len))?;
-            writer.put((label & 0xffff) << 16 | 0x4000)?;
-            writer.put(u32::from(hop_limit) << 24 | u32::from(TCP) << 16)?;
-            writer.put_native(source)?;
-            writer.put_native(destination)?;
-            let [c0, c1] = writer.finish(None)?.fold();
-            header[10] = c0;
-            header[11] = c1;
-            sum.add(source).add(destination)
-        }
-        Addresses::V6 {
-            source,
-            destination,
-        } => {
-            let (fixed, rest) = header.split_first_chunk_mut::<8>()?;
-            let [l0, l1] = tcp_len.to_be_bytes();
-            let [_, f0, f1, f2] = label.to_be_bytes();
-            *fixed = [0x60, f0 & 0x0f, f1, f2, l0, l1, TCP, hop_limit];
-            let mut rest = rest;
-            for long in [source[0], source[1], destination[0], destination[1]] {
-                let (to, left) = rest.split_first_chunk_mut::<8>()?;
-                *to = long.to_ne_bytes();
-                rest = left;
-            }
-            if !rest.is_empty() {
-                return None;
-            }
-            sum.add_long(source).add_long(destination)
-        }
-    };
-    // RFC 9293, 3.1: addresses, protocol, TCP length, then the segment.
-    let pseudo = pseudo.add((u32::from(TCP) << 16 | u32::from(tcp_len)).to_be());
-    tcp.get_mut(16..18)?.copy_from_slice(&pseudo.fold());
-    Some(())
 }

@@ -30,41 +30,24 @@ pub struct Ports {
 }
 
 /// One flow's share of the secret.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow(u64);
 
 impl Flow {
+    /// No flow in particular.
+    pub(super) const NONE: Self = Self(0);
+
     /// The flow of the segments that come with these addresses and ports.
-    #[inline]
-    pub fn new(key: &Key, addresses: &Addresses, ports: Ports) -> Self {
-        let tail = (u64::from(ports.source) << 16) | u64::from(ports.destination);
-        Self(match *addresses {
-            Addresses::V4 {
-                source,
-                destination,
-            } => {
-                let word = u64::from(source.to_le()) | u64::from(destination.to_le()) << 32;
-                siphash(key, &[word], tail, 12)
-            }
-            Addresses::V6 {
-                source: [s0, s1],
-                destination: [d0, d1],
-            } => {
-                let words = [s0.to_le(), s1.to_le(), d0.to_le(), d1.to_le()];
-                siphash(key, &words, tail, 36)
-            }
-        })
+    #[inline(always)]
+    pub fn new<A: Addresses>(key: &Key, addresses: &A, ports: Ports) -> Self {
+        let ports = u32::from(ports.source) << 16 | u32::from(ports.destination);
+        Self(addresses.hash(key, ports))
     }
 
-    /// A number that spreads sources evenly over a table: IPv4 addresses, or the networks of 64 bits
-    /// that an IPv6 site has at least (RFC 4291, 2.5.1).
-    #[inline]
-    pub fn source_bucket(key: &Key, addresses: &Addresses) -> u32 {
-        let source = match *addresses {
-            Addresses::V4 { source, .. } => u64::from(source.to_le()),
-            Addresses::V6 { source, .. } => source[0].to_le(),
-        };
-        Self(siphash(key, &[source], 0, 8)).bucket()
+    /// A number that spreads sources evenly over a table.
+    #[inline(never)]
+    pub fn source_bucket<A: Addresses>(key: &Key, addresses: &A) -> u32 {
+        Self(addresses.source_hash(key)).bucket()
     }
 
     /// A number that only this flow has.
@@ -178,8 +161,8 @@ const fn mix(mut x: u64) -> u64 {
 }
 
 /// SipHash-2-4 of `words` followed by the `len % 8` bytes of `tail` (Aumasson and Bernstein, 2012).
-#[inline]
-fn siphash(key: &Key, words: &[u64], tail: u64, len: u8) -> u64 {
+#[inline(always)]
+pub(super) fn siphash<const N: usize>(key: &Key, words: &[u64; N], tail: u64, len: u8) -> u64 {
     let Key([k0, k1]) = *key;
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,
@@ -196,14 +179,14 @@ fn siphash(key: &Key, words: &[u64], tail: u64, len: u8) -> u64 {
     v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
-#[inline]
+#[inline(always)]
 fn absorb(v: &mut [u64; 4], word: u64) {
     v[3] ^= word;
     sip_rounds(v, 2);
     v[0] ^= word;
 }
 
-#[inline]
+#[inline(always)]
 fn sip_rounds(v: &mut [u64; 4], rounds: u32) {
     let [mut a, mut b, mut c, mut d] = *v;
     for _ in 0..rounds {
@@ -223,6 +206,7 @@ fn sip_rounds(v: &mut [u64; 4], rounds: u32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ip::V4;
     use super::*;
 
     const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
@@ -235,7 +219,7 @@ mod tests {
     }
 
     fn flow(port: u16) -> Flow {
-        let addresses = Addresses::v4([192, 0, 2, 1], [198, 51, 100, 2]);
+        let addresses = V4::new([192, 0, 2, 1], [198, 51, 100, 2]);
         let ports = Ports {
             source: port,
             destination: 23,

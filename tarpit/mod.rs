@@ -2,8 +2,8 @@
 
 //! The core: what the tarpit answers to a packet, and nothing else.
 //!
-//! Bytes go in, a decision comes out. [`Packet::parse`] and [`respond`] look at one packet and either
-//! give a [`Reply`], which then writes itself into a buffer, or the [`Silence`] that is kept and
+//! Bytes go in, a decision comes out. A [`Packet`] is read from the headers of what has come; it either
+//! gives an [`Answer`], which it then puts into a packet that goes back, or the [`Silence`] that is kept and
 //! why. Everything that the decision needs is an argument: the bytes, the [`Policy`] of the rule,
 //! and the [`Env`]: the clock, the key, the link's MSS. There is no connection table: what has
 //! to be remembered of a connection travels in the numbers that the peer sends back ([`isn`],
@@ -29,9 +29,13 @@ pub mod stamp;
 pub mod tcp;
 
 pub use decide::{Policy, Rule, Silence};
-pub use ip::{Family, Packet};
+pub use ip::{Addresses, V4, V6};
 pub use isn::Key;
-pub use reply::{Limit, Reply};
+pub use reply::{Answer, Limit};
+
+use decide::{decide, Mode};
+use isn::Flow;
+use tcp::Segment;
 
 /// What the world is like at the moment of the decision.
 #[derive(Clone, Copy, Debug)]
@@ -44,16 +48,86 @@ pub struct Env<'a> {
     pub mss: u16,
 }
 
-/// Decides what to answer to one packet.
-///
-/// The TCP checksum is the caller's to verify, as only it knows what the network card has already
-/// done. It need not look before there is a reply to send.
-///
-/// # Errors
-///
-/// The [`Silence`] that is to be kept: the packet is to be dropped without an answer.
-#[inline]
-pub fn respond(packet: &Packet<'_>, policy: &Policy, env: &Env<'_>) -> Result<Reply, Silence> {
-    let segment = tcp::Segment::parse(packet.transport, packet.transport_len)?;
-    decide::decide(packet, &segment, policy, env)
+/// A packet that may get an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<A> {
+    addresses: A,
+    segment: Segment,
+    transport_offset: usize,
+}
+
+impl<A: Addresses> Packet<A> {
+    /// Reads the headers of a packet.
+    ///
+    /// `headers` starts at the IP header and holds as much of the packet as can be read in one
+    /// piece; `len` is the length of the whole packet in bytes, and may well be more.
+    ///
+    /// # Errors
+    ///
+    /// The [`Silence`] that is to be kept whatever the rule says. It is [`Silence::Truncated`] when more of the packet had to
+    /// be read.
+    #[inline(always)]
+    pub fn parse(headers: &[u8], len: usize) -> Result<Self, Silence> {
+        let datagram = A::parse(headers, len)?;
+        Ok(Self {
+            addresses: datagram.addresses,
+            segment: Segment::parse(&datagram)?,
+            transport_offset: datagram.transport_offset,
+        })
+    }
+
+    /// How many bytes into the packet the TCP header starts.
+    #[inline]
+    pub const fn transport_offset(&self) -> usize {
+        self.transport_offset
+    }
+
+    /// Decides what to answer.
+    ///
+    /// The TCP checksum is the caller's to verify, as only it knows what the network card has already
+    /// done. It need not look before there is an answer to send.
+    ///
+    /// # Errors
+    ///
+    /// The [`Silence`] that is to be kept: the packet is to be dropped without an answer.
+    #[inline(always)]
+    pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Answer, Silence> {
+        let kind = self.segment.flags.kind()?;
+        // What gets no answer costs no hash, nor does a reset with no place for a label.
+        let flow = if A::HAS_LABEL || policy.mode != Mode::Reset {
+            Flow::new(env.key, &self.addresses, self.segment.ports)
+        } else {
+            Flow::NONE
+        };
+        decide(kind, &self.segment, flow, policy, env)
+    }
+
+    /// Which budget must have room before the answer is sent.
+    #[inline]
+    pub fn limit(&self, answer: &Answer, key: &Key) -> Limit {
+        answer
+            .budget
+            .limit(|| Flow::source_bucket(key, &self.addresses), answer.flow)
+    }
+
+    /// The length of the packet that answers, in bytes.
+    #[inline]
+    pub fn reply_len(&self, answer: &Answer) -> usize {
+        A::HEADER_LEN + answer.tcp_len()
+    }
+
+    /// Writes the packet that answers, every byte of it, with its checksums.
+    ///
+    /// `None`, and an unusable buffer, when `buffer` does not have just [`Packet::reply_len`] bytes.
+    #[inline(always)]
+    pub fn reply(&self, answer: &Answer, buffer: &mut [u8]) -> Option<()> {
+        let (header, tcp) = buffer.split_at_mut_checked(A::HEADER_LEN)?;
+        // An answer has at most 41 bytes.
+        let tcp_len = u16::try_from(tcp.len()).ok()?;
+        let pseudo = self
+            .addresses
+            .put_reversed(header, answer, tcp_len)?
+            .of_tcp(tcp_len);
+        answer.put(self.segment.ports, pseudo, tcp)
+    }
 }

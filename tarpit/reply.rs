@@ -1,40 +1,121 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A reply: one segment, and how it is written.
+//! An answer: one segment, and how it is written.
 
-use super::ip::{self, Addresses, Writer};
-use super::isn::Ports;
+use super::ip::{Sum, Writer};
+use super::isn::{Flow, Ports};
 use super::seq::Seq;
 use super::tcp::{Flags, Options, HEADER_LEN};
 
-/// An answer.
+/// What is said to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// From us to the peer.
-    pub addresses: Addresses,
-    /// From us to the peer.
-    pub ports: Ports,
+pub struct Answer {
+    /// The flow that the segment belongs to.
+    pub flow: Flow,
     /// SEG.SEQ.
     pub seq: Seq,
     /// SEG.ACK.
     pub ack: Seq,
     /// The control bits.
     pub flags: Flags,
+    /// The hop limit; 0 where it is the route's to give.
+    pub hop_limit: u8,
     /// SEG.WND, unscaled.
     pub window: u16,
     /// The options.
     pub options: Options,
     /// The octet that the segment carries, if it carries one.
     pub payload: Option<u8>,
-    /// The hop limit; 0 where it is the route's to give.
-    pub hop_limit: u8,
-    /// The flow label of an IPv6 packet, the identification of an IPv4 packet.
-    pub label: u32,
-    /// Which budget must have room before the reply is sent.
-    pub limit: Limit,
+    /// Which budget it draws from.
+    pub budget: Budget,
+    /// The identification of an IPv4 packet.
+    pub identification: u32,
     /// How long the peer has been held since the answer before, in milliseconds, give or take
     /// [`super::stamp::STEP_MS`]: the sum over all answers is its time here. 0 where nothing tells.
     pub trapped_ms: u32,
+}
+
+impl Answer {
+    /// One that says nothing.
+    pub(super) const EMPTY: Self = Self {
+        flow: Flow::NONE,
+        seq: Seq(0),
+        ack: Seq(0),
+        flags: Flags(0),
+        hop_limit: 0,
+        window: 0,
+        options: Options::NONE,
+        payload: None,
+        budget: Budget::None,
+        identification: 0,
+        trapped_ms: 0,
+    };
+
+    /// The length of the segment in bytes.
+    #[inline]
+    pub const fn tcp_len(&self) -> usize {
+        HEADER_LEN + self.options.len() + self.payload_len()
+    }
+
+    /// The length of the payload in octets.
+    #[inline]
+    pub const fn payload_len(&self) -> usize {
+        self.payload.is_some() as usize
+    }
+
+    /// Writes the segment to the one who sent one with these `ports`; `pseudo` is what its checksum covers besides.
+    ///
+    /// `None`, and an unusable buffer, when `buffer` does not have just [`Answer::tcp_len`] bytes.
+    #[inline(always)]
+    pub(super) fn put(&self, ports: Ports, pseudo: Sum, buffer: &mut [u8]) -> Option<()> {
+        let mut words = Writer::new(buffer, pseudo);
+        // CAST: at most 20 bytes of options, so at most 10 words of header.
+        let offset = ((HEADER_LEN + self.options.len()) / 4) as u32;
+        words.put_all([
+            u32::from(ports.destination) << 16 | u32::from(ports.source),
+            self.seq.0,
+            self.ack.0,
+            offset << 28 | u32::from(self.flags.0) << 16 | u32::from(self.window),
+            0,
+        ])?;
+        self.options.put(&mut words)?;
+        let sum = words.finish(self.payload)?;
+        buffer.get_mut(16..18)?.copy_from_slice(&sum.fold());
+        Some(())
+    }
+}
+
+/// Whose budget an answer draws from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// None.
+    None,
+    /// Everyone's.
+    Everyone,
+    /// The source's.
+    Source,
+    /// The source's, for data of a connection that was running before.
+    Frozen {
+        /// Whether the segment is to be remembered only, and gets no answer.
+        silent: bool,
+    },
+}
+
+impl Budget {
+    /// The same with the numbers of the source and of the flow.
+    #[inline]
+    pub(super) fn limit(self, source: impl Fn() -> u32, flow: Flow) -> Limit {
+        match self {
+            Self::None => Limit::None,
+            Self::Everyone => Limit::Everyone,
+            Self::Source => Limit::Source(source()),
+            Self::Frozen { silent } => Limit::Frozen {
+                source: source(),
+                flow: flow.hash(),
+                silent,
+            },
+        }
+    }
 }
 
 /// What bounds the rate of a reply.
@@ -42,9 +123,11 @@ pub struct Reply {
 /// The numbers spread evenly over a table; who does not know the key cannot aim at a place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Nothing: the packet proves that its sender has seen our answer, or the reply is the answer to a
-    /// SYN.
+    /// Nothing: the packet proves that its sender has seen our answer.
     None,
+    /// The packet proves nothing, and its sender may be anybody, as that of a SYN: no more than the caller wants to send to
+    /// people who may never have asked.
+    Everyone,
     /// The packet proves nothing: a few at once for each source (an IPv4 address, an IPv6 network of
     /// 64 bits), then one in a while.
     Source(u32),
@@ -58,50 +141,4 @@ pub enum Limit {
         /// Whether the segment is to be remembered only, and gets no answer.
         silent: bool,
     },
-}
-
-impl Reply {
-    /// The length of the packet in bytes.
-    #[inline]
-    pub fn packet_len(&self) -> usize {
-        self.addresses.header_len() + self.tcp_len()
-    }
-
-    /// The length of the TCP segment in bytes.
-    #[inline]
-    pub fn tcp_len(&self) -> usize {
-        HEADER_LEN + self.options.len() + self.payload_len()
-    }
-
-    /// The length of the payload in octets.
-    #[inline]
-    pub fn payload_len(&self) -> usize {
-        usize::from(self.payload.is_some())
-    }
-
-    /// Writes the packet, every byte of it, with its checksums.
-    ///
-    /// `None`, and an unusable buffer, when `buffer` does not have just [`Reply::packet_len`] bytes.
-    #[inline]
-    pub fn emit(&self, buffer: &mut [u8]) -> Option<()> {
-        let (header, tcp) = buffer.split_at_mut_checked(self.addresses.header_len())?;
-        let mut words = Writer::new(tcp);
-        // CAST: at most 20 bytes of options, so at most 10 words of header.
-        let offset = ((HEADER_LEN + self.options.len()) / 4) as u32;
-        words.put(u32::from(self.ports.source) << 16 | u32::from(self.ports.destination))?;
-        words.put(self.seq.0)?;
-        words.put(self.ack.0)?;
-        words.put(offset << 28 | u32::from(self.flags.0) << 16 | u32::from(self.window))?;
-        words.put(0)?;
-        self.options.put(&mut words)?;
-        let sum = words.finish(self.payload)?;
-        ip::put_header(
-            header,
-            &self.addresses,
-            self.hop_limit,
-            self.label,
-            tcp,
-            sum,
-        )
-    }
 }

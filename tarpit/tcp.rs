@@ -6,7 +6,7 @@
 //! (the window, the urgent pointer, the reserved bits) it does not read.
 
 use super::decide::Silence;
-use super::ip::Writer;
+use super::ip::{Datagram, Ecn, Writer};
 use super::isn::Ports;
 use super::seq::Seq;
 
@@ -25,6 +25,26 @@ pub struct Segment {
     pub options: Options,
     /// The length of the payload in octets.
     pub payload_len: usize,
+    /// The length of all of it in bytes.
+    pub len: usize,
+    /// The ECN field of its IP header.
+    pub ecn: Ecn,
+}
+
+/// What a segment is, by its control bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It wants a connection.
+    Syn,
+    /// It accepts one.
+    SynAck,
+    /// It belongs to one, and maybe ends it.
+    Ack {
+        /// Whether FIN is set.
+        fin: bool,
+    },
+    /// What no connection ever sends: NULL, Xmas, SYN with FIN.
+    Other,
 }
 
 /// The control bits.
@@ -60,19 +80,63 @@ impl Flags {
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
+
+    /// What a segment with these bits is.
+    ///
+    /// # Errors
+    ///
+    /// [`Silence::Reset`]: a reset is discarded, whatever else it claims to be (RFC 9293, 3.10.7.1).
+    #[inline]
+    pub(super) const fn kind(self) -> Result<Kind, Silence> {
+        const MASK: u8 = Flags::FIN.0 | Flags::SYN.0 | Flags::RST.0 | Flags::ACK.0;
+
+        Ok(match Self(self.0 & MASK) {
+            Self::SYN => Kind::Syn,
+            Self::SYN_ACK => Kind::SynAck,
+            Self::ACK => Kind::Ack { fin: false },
+            Self::FIN_ACK => Kind::Ack { fin: true },
+            flags if flags.has(Self::RST) => return Err(Silence::Reset),
+            _ => Kind::Other,
+        })
+    }
 }
 
 /// The options that the tarpit knows. Others are neither understood nor offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Maximum segment size in bytes.
-    pub mss: Option<u16>,
+    /// Which of them there are; what is said of the others means nothing.
+    present: Present,
     /// Window scale, as a shift count.
-    pub window_scale: Option<u8>,
-    /// SACK-permitted.
-    pub sack_permitted: bool,
+    window_scale: u8,
+    /// Maximum segment size in bytes.
+    mss: u16,
     /// Timestamps.
-    pub timestamps: Option<Timestamps>,
+    timestamps: Timestamps,
+}
+
+/// A set of options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Present(u8);
+
+impl Present {
+    const NONE: Self = Self(0);
+    const MSS: Self = Self(1);
+    const WINDOW_SCALE: Self = Self(2);
+    const SACK_PERMITTED: Self = Self(4);
+    const TIMESTAMPS: Self = Self(8);
+    const ALL: Self = Self(15);
+
+    const fn has(self, Self(other): Self) -> bool {
+        self.0 & other != 0
+    }
+
+    const fn with(self, Self(other): Self) -> Self {
+        Self(self.0 | other)
+    }
+
+    const fn without(self, Self(other): Self) -> Self {
+        Self(self.0 & !other)
+    }
 }
 
 /// The timestamps option (RFC 7323, 3.2).
@@ -98,15 +162,17 @@ pub(super) mod kind {
 }
 
 impl Segment {
-    /// Reads the segment at the start of `bytes`, `len` bytes long with its payload.
+    /// Reads the segment of a packet.
     ///
     /// # Errors
     ///
-    /// [`Silence::Truncated`] when the header is not within `bytes`, [`Silence::Malformed`] when it
-    /// contradicts itself or `len`.
-    #[inline]
-    pub fn parse(bytes: &[u8], len: usize) -> Result<Self, Silence> {
-        let (header, rest) = bytes
+    /// [`Silence::Truncated`] when the header is not within what can be read, [`Silence::Malformed`] when it
+    /// contradicts itself or the length of the packet.
+    #[inline(always)]
+    pub(super) fn parse<A>(datagram: &Datagram<'_, A>) -> Result<Self, Silence> {
+        let len = datagram.transport_len;
+        let (header, rest) = datagram
+            .transport
             .split_first_chunk::<HEADER_LEN>()
             .ok_or(Silence::Truncated)?;
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, ..] = *header;
@@ -127,6 +193,8 @@ impl Segment {
             flags: Flags(flags),
             options: Options::parse(options),
             payload_len,
+            len,
+            ecn: datagram.ecn,
         })
     }
 
@@ -138,91 +206,180 @@ impl Segment {
 }
 
 impl Options {
-    /// The length of the MSS option in bytes.
-    pub(super) const MSS_LEN: usize = 4;
+    /// None of them.
+    pub(super) const NONE: Self = Self {
+        present: Present::NONE,
+        window_scale: 0,
+        mss: 0,
+        timestamps: Timestamps { value: 0, echo: 0 },
+    };
+
+    /// Timestamps and nothing else, if there are any.
+    pub(super) const fn only(timestamps: Option<Timestamps>) -> Self {
+        match timestamps {
+            Some(timestamps) => Self {
+                present: Present::TIMESTAMPS,
+                timestamps,
+                ..Self::NONE
+            },
+            None => Self::NONE,
+        }
+    }
+
+    /// What is answered to these of a SYN, of which there is `room` bytes: each that was offered, with a value of ours.
+    pub(super) fn accept(
+        &self,
+        mss: u16,
+        window_scale: u8,
+        timestamps: Timestamps,
+        room: usize,
+    ) -> Self {
+        let accepted = Self {
+            present: self.present.with(Present::MSS),
+            window_scale,
+            mss,
+            timestamps,
+        };
+        // The reply must not have more bytes than the SYN. What was offered fits, since padding takes no
+        // more here than it took there. MSS, which answers no offer, comes with others if it fits too.
+        let keeps_mss = self.present.has(Present::MSS)
+            || self.present != Present::NONE && accepted.len() <= room;
+        if keeps_mss {
+            accepted
+        } else {
+            Self {
+                present: self.present.without(Present::MSS),
+                ..accepted
+            }
+        }
+    }
+
+    /// The timestamps, if there are any.
+    #[inline]
+    pub const fn timestamps(&self) -> Option<Timestamps> {
+        match self.has_timestamps() {
+            true => Some(self.timestamps),
+            false => None,
+        }
+    }
+
+    /// Whether there are timestamps.
+    #[inline]
+    pub const fn has_timestamps(&self) -> bool {
+        self.present.has(Present::TIMESTAMPS)
+    }
 
     /// Reads options up to the end of the list or to the first one that is broken, as Linux does.
-    #[inline]
-    fn parse(mut bytes: &[u8]) -> Self {
-        let mut options = Self::default();
-        // Most segments have timestamps and nothing else (RFC 7323, appendix A).
-        if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h] = *bytes {
-            options.timestamps = Some(Timestamps {
-                value: u32::from_be_bytes([a, b, c, d]),
-                echo: u32::from_be_bytes([e, f, g, h]),
-            });
-            return options;
+    #[inline(always)]
+    fn parse(bytes: &[u8]) -> Self {
+        use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
+
+        match *bytes {
+            // Most segments have timestamps and nothing else (RFC 7323, appendix A) ...
+            [NOP, NOP, TIMESTAMPS, 10, a, b, c, d, e, f, g, h] => Self {
+                present: Present::TIMESTAMPS,
+                timestamps: Timestamps::read([a, b, c, d], [e, f, g, h]),
+                ..Self::NONE
+            },
+            // ... and most SYNs are Linux'.
+            [MSS, 4, m, n, SACK_PERMITTED, 2, TIMESTAMPS, 10, a, b, c, d, e, f, g, h, NOP, WINDOW_SCALE, 3, shift] => {
+                Self {
+                    present: Present::ALL,
+                    window_scale: shift,
+                    mss: u16::from_be_bytes([m, n]),
+                    timestamps: Timestamps::read([a, b, c, d], [e, f, g, h]),
+                }
+            }
+            [] => Self::NONE,
+            _ => Self::parse_any(bytes),
         }
+    }
+
+    /// The same, one by one.
+    #[inline(never)]
+    fn parse_any(mut bytes: &[u8]) -> Self {
+        let mut options = Self::NONE;
         loop {
-            bytes = match *bytes {
-                [kind::NOP, ref rest @ ..] => rest,
+            let (present, rest) = match *bytes {
+                [kind::NOP, ref rest @ ..] => (Present::NONE, rest),
                 [kind::MSS, 4, a, b, ref rest @ ..] => {
-                    options.mss = Some(u16::from_be_bytes([a, b]));
-                    rest
+                    options.mss = u16::from_be_bytes([a, b]);
+                    (Present::MSS, rest)
                 }
                 [kind::WINDOW_SCALE, 3, shift, ref rest @ ..] => {
-                    options.window_scale = Some(shift);
-                    rest
+                    options.window_scale = shift;
+                    (Present::WINDOW_SCALE, rest)
                 }
-                [kind::SACK_PERMITTED, 2, ref rest @ ..] => {
-                    options.sack_permitted = true;
-                    rest
-                }
+                [kind::SACK_PERMITTED, 2, ref rest @ ..] => (Present::SACK_PERMITTED, rest),
                 [kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h, ref rest @ ..] => {
-                    options.timestamps = Some(Timestamps {
-                        value: u32::from_be_bytes([a, b, c, d]),
-                        echo: u32::from_be_bytes([e, f, g, h]),
-                    });
-                    rest
+                    options.timestamps = Timestamps::read([a, b, c, d], [e, f, g, h]);
+                    (Present::TIMESTAMPS, rest)
                 }
                 [kind::END, ..] | [] => return options,
                 // A length below two would not get us further (RFC 9293, 3.1).
                 [_, len, ..] if len >= 2 => match bytes.get(usize::from(len)..) {
-                    Some(rest) => rest,
+                    Some(rest) => (Present::NONE, rest),
                     None => return options,
                 },
                 _ => return options,
             };
+            options.present = options.present.with(present);
+            bytes = rest;
         }
     }
 
     /// The length of these options in bytes, padded as [`Options::put`] writes them.
     #[inline]
-    pub(super) fn len(&self) -> usize {
-        let mss = if self.mss.is_some() { Self::MSS_LEN } else { 0 };
-        let window_scale = if self.window_scale.is_some() { 4 } else { 0 };
-        // SACK-permitted takes the place of the padding before timestamps.
-        let rest = match (self.timestamps, self.sack_permitted) {
-            (Some(_), _) => 12,
-            (None, true) => 4,
-            (None, false) => 0,
-        };
-        mss + rest + window_scale
+    pub(super) const fn len(&self) -> usize {
+        // In words, four bits for each set: SACK-permitted takes the place of the padding before
+        // timestamps.
+        const WORDS: u64 = 0x5443_5443_3221_2110;
+        // CAST: widening; four bits.
+        4 * (WORDS >> (4 * (self.present.0 & 15)) & 15) as usize
     }
 
     /// Writes the options in Linux' order.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, words: &mut Writer<'_>) -> Option<()> {
         use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
 
-        let mut put = |octets| words.put(u32::from_be_bytes(octets));
-        if let Some(mss) = self.mss {
-            let [a, b] = mss.to_be_bytes();
-            put([MSS, 4, a, b])?;
+        const MSS_WORD: u32 = u32::from_be_bytes([MSS, 4, 0, 0]);
+        const SACK_WORD: u32 = u32::from_be_bytes([NOP, NOP, SACK_PERMITTED, 2]);
+        const STAMP_WORD: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
+        const BOTH_WORD: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
+        const SCALE_WORD: u32 = u32::from_be_bytes([NOP, WINDOW_SCALE, 3, 0]);
+
+        let Timestamps { value, echo } = self.timestamps;
+        let mss = MSS_WORD | u32::from(self.mss);
+        let scale = SCALE_WORD | u32::from(self.window_scale);
+        match self.present {
+            Present::NONE => return Some(()),
+            Present::TIMESTAMPS => return words.put_all([STAMP_WORD, value, echo]),
+            Present::ALL => return words.put_all([mss, BOTH_WORD, value, echo, scale]),
+            _ => {}
         }
-        match (self.timestamps, self.sack_permitted) {
-            (Some(_), true) => put([SACK_PERMITTED, 2, TIMESTAMPS, 10])?,
-            (Some(_), false) => put([NOP, NOP, TIMESTAMPS, 10])?,
-            (None, true) => put([NOP, NOP, SACK_PERMITTED, 2])?,
-            (None, false) => {}
+        let has = |option| self.present.has(option);
+        if has(Present::MSS) {
+            words.put_all([mss])?;
         }
-        if let Some(Timestamps { value, echo }) = self.timestamps {
-            put(value.to_be_bytes())?;
-            put(echo.to_be_bytes())?;
+        match (has(Present::TIMESTAMPS), has(Present::SACK_PERMITTED)) {
+            (true, true) => words.put_all([BOTH_WORD, value, echo])?,
+            (true, false) => words.put_all([STAMP_WORD, value, echo])?,
+            (false, true) => words.put_all([SACK_WORD])?,
+            (false, false) => {}
         }
-        if let Some(shift) = self.window_scale {
-            put([NOP, WINDOW_SCALE, 3, shift])?;
+        if has(Present::WINDOW_SCALE) {
+            words.put_all([scale])?;
         }
         Some(())
+    }
+}
+
+impl Timestamps {
+    const fn read(value: [u8; 4], echo: [u8; 4]) -> Self {
+        Self {
+            value: u32::from_be_bytes(value),
+            echo: u32::from_be_bytes(echo),
+        }
     }
 }

@@ -5,18 +5,22 @@
 The clock counts instructions, so the time that a row of packets takes is what they cost: from the generator's send
 to the end of the reply's way. All of it happens within sendmmsg(), on one processor: a packet socket gives each packet
 to a veth, whose other end is the server; the reply comes back over the same veth and is dropped by nftables as soon as
-it arrives. /out gets bench.json and bench.txt.
+it arrives. /out gets bench.json and bench.txt; `bench.py processors`, on two of them, processors.txt.
 """
 
 import ctypes
+import io
 import itertools
 import json
+import lzma
 import os
 import struct
+import subprocess
+import sys
 import time
 
 import wire
-from lab import FAMILIES, FIRST_WINDOW, PORT, V4, Capture, Lab, Puppet, load_peer, unload, wait_until
+from lab import FAMILIES, FIRST_WINDOW, PEER, PORT, V4, Capture, Lab, Puppet, load_peer, sh, unload, wait_until
 
 CASES = ("syn", "probe", "data1400", "gso64k")
 # What follows -j, and the hooks in which the target can be.
@@ -24,6 +28,7 @@ TARGETS = {
     "drop": (("DROP",), ("input", "forward", "raw")),
     "reject": (("REJECT", "--reject-with", "tcp-reset"), ("input", "forward")),
     "xt_TARPIT": (("TARPIT",), ("input", "forward", "raw")),
+    "xt_TARPIT --hairpin": (("TARPIT", "--hairpin"), ("input", "forward", "raw")),
     "xtables-addons": (("TARPIT",), ("input", "forward")),
 }
 HOOKS = {
@@ -47,7 +52,7 @@ class Bench(Lab):
     """The lab without rules; replies are dropped where they arrive, and no neighbour is ever asked for."""
 
     def __init__(self):
-        super().__init__("bench")
+        super().__init__()
         self.introduce()
         self.client.run("nft", "-f", "-", text=SINK)
         for sysctl in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
@@ -86,12 +91,13 @@ def frame(lab, family, hook, target, case):
     mss = 1448 if family is V4 else 1428
     with Capture(lab.client, "c0", family) as capture:
         puppet = Puppet(lab, family, capture, dst=family.nobody if hook == "forward" else family.server)
-        if case != "syn" and target == "xt_TARPIT":
+        ours = target.startswith("xt_TARPIT")
+        if case != "syn" and ours:
             puppet.connect()
         if case == "syn":
             data = lab.frame(puppet.packet("S", -1), 0, 0)
         elif case == "probe":
-            if target == "xt_TARPIT":
+            if ours:
                 puppet.send("PA", 0, b"x" * 100)
                 assert puppet.answer().window == 0
                 time.sleep(PROBED)
@@ -115,7 +121,7 @@ def check(puppet, target, case):
         return
     answer = puppet.answer()
     assert answer.flags == ("SA" if case == "syn" else "A"), answer
-    if target == "xt_TARPIT":
+    if target.startswith("xt_TARPIT"):
         assert answer.ack - puppet.isn - 1 & 0xFFFFFFFF == (0 if case == "syn" else FIRST_WINDOW), answer
         assert answer.window == {"syn": FIRST_WINDOW, "probe": 1}.get(case, 0), answer
 
@@ -284,15 +290,54 @@ def cell(row):
     return text if row["vs_xtables_addons"] is None else f"{text} x{row['vs_xtables_addons']:.2f}"
 
 
-def main():
-    # Not to be interrupted by threads of the kernel's, which would be counted.
+def load(name, path):
+    """Loads the module anew, from a file that is not compressed; what that costs."""
+    plain = f"/tmp/{name}.ko"
+    with (lzma if path.endswith(".xz") else io).open(path, "rb") as file, open(plain, "wb") as copy:
+        copy.write(file.read())
+    begin = time.monotonic_ns()
+    subprocess.run(["insmod", plain], check=True)
+    took = time.monotonic_ns() - begin
+    with open("/sys/module/xt_TARPIT/coresize", encoding="ascii") as file:
+        return f"{name}: {int(file.read()):,} bytes of memory, loaded in {took / 1e6:.1f} ms"
+
+
+def alone():
+    """Keeps the threads of the kernel's from interrupting, which would be counted."""
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    lab, found = Bench(), []
+
+
+def processors():
+    """What a SYN costs on the one processor and on the other."""
+    alone()
+    lab = Bench()
+    with open("/out/processors.txt", "w", encoding="ascii") as out:
+        for family, hook in itertools.product(FAMILIES, ("input", "raw")):
+            assert lab.rule(family, hook, "xt_TARPIT")
+            data, costs = frame(lab, family, hook, "xt_TARPIT", "syn"), []
+            for cpu in (0, 1):
+                os.sched_setaffinity(0, {cpu})
+                costs.append(sum(measure(lab, data, 1)) / ROUNDS)
+            spread = max(costs) / min(costs) - 1
+            line = f"IPv{family.name[-1]}, a SYN in {hook}, by the processor: " + ", ".join(f"{c:,.0f}" for c in costs)
+            out.write(f"{line} ({spread:.2%})\n")
+            assert spread <= FLAT, line
+    lab.server.run("nft", "flush", "ruleset")
+    lab.close()
+
+
+def main():
+    alone()
+    lab, found, modules = Bench(), [], []
     try:
         for target in TARGETS:
             if target == "xtables-addons":
                 # Two modules of this name do not fit into one kernel.
                 lab.server.run("nft", "flush", "ruleset")
+                ours = sh("modinfo", "-n", "xt_TARPIT").strip()
+                for name, path in (("xt_TARPIT", ours), ("xtables-addons", f"{PEER}/xt_TARPIT.ko")):
+                    unload()
+                    modules.append(load(name, path))
                 unload()
                 load_peer()
             found += rows(lab, target)
@@ -304,11 +349,12 @@ def main():
         lab.close()
     compare(found)
     with open("/out/bench.txt", "w", encoding="ascii") as file:
-        file.write(table(found) + "\n".join(many) + "\n")
+        file.write(table(found) + "\n".join(many + modules) + "\n")
     for row in found:
         del row["spread"]
     with open("/out/bench.json", "w", encoding="ascii") as file:
         file.write("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
 
 
-main()
+if __name__ == "__main__":
+    {"": main, "processors": processors}[" ".join(sys.argv[1:])]()

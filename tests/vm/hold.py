@@ -90,7 +90,7 @@ class Place(Lab):
     def __init__(self, rtt, path, sets, poll):
         self.rtt = rtt
         self.ports = {rows: 23 + number for number, rows in enumerate(sets)}  # which the lab's rules() is for
-        super().__init__(f"rtt{rtt}{path}".replace(" ", "").replace("%", ""))
+        super().__init__()
         self.delay(max(rtt / 2, LEAST_DELAY.get(path, 0)), FAULTS[path])
         # Neighbour discovery would be lost too, and take packets with it.
         self.introduce()

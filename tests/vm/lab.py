@@ -7,6 +7,7 @@
               |                                     |
     phantoms: addresses that nobody has   [dummy0]  unused netblock, routed here, nobody there:
     198.51.100.0/24  2001:db8:2::/48          203.0.113.0/24  2001:db8:3::/64
+    198.18.0.0/16
 
 The server sends what is for phantoms to the client, which sees it and drops it: a phantom is a peer
 without a kernel. A `Puppet` is such a peer, played packet by packet; a real client is a socket in
@@ -108,31 +109,47 @@ def wait_until(condition, limit=20, what="the condition"):
     return value
 
 
-class Host:
-    """A network namespace."""
+def for_each(cases, check):
+    """Runs `check(case)` for each of them, in one lab and under one rule; whatever fails is named."""
+    failed = []
+    for case in cases:
+        try:
+            check(case)
+        except AssertionError as failure:
+            failed.append(f"{case}: {failure}")
+    assert not failed, "\n\n".join(failed)
 
-    def __init__(self, name):
-        self.name = name
-        sh("ip", "netns", "add", name)
-        self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        self.ip("link set lo up")
+
+class Host:
+    """A network namespace, which ends with its descriptor, its rules in it."""
+
+    OWN = "/proc/thread-self/ns/net"
+
+    def __init__(self):
+        home = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
+        os.unshare(os.CLONE_NEWNET)
+        self.fd = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
+        os.setns(home, os.CLONE_NEWNET)
+        os.close(home)
+        with self.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            fcntl.ioctl(sock, 0x8914, struct.pack("16sH22x", b"lo", 1))  # SIOCSIFFLAGS: IFF_UP
         # Duplicate address detection would only cost time.
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)
         self.sysctl("net.ipv6.conf.default.accept_ra", 0)
         self.sysctl("net.ipv6.conf.default.router_solicitations", 0)
 
+    @property
+    def path(self):
+        """What `ip link` calls it."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
     def close(self):
-        for family in FAMILIES:
-            for table in ("filter", "raw", "mangle"):
-                with contextlib.suppress(AssertionError):
-                    self.iptables(family, "-t", table, "-F")
         os.close(self.fd)
-        sh("ip", "netns", "del", self.name)
 
     @contextlib.contextmanager
     def inside(self):
         """Sockets that are opened and commands that are run in here are in this namespace."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        home = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
         os.setns(self.fd, os.CLONE_NEWNET)
         try:
             yield
@@ -201,9 +218,14 @@ class Host:
         with self.inside():
             return socket.socket(*args)
 
-    def connect(self, family, port=PORT, address=None, limit=10, prepare=None, scope=0):
-        """A real client: a connected TCP socket. `prepare(sock)` runs before it connects."""
+    def connect(self, family, port=PORT, address=None, limit=10, prepare=None, scope=0, orphan=False):
+        """A real client: a connected TCP socket. `prepare(sock)` runs before it connects.
+
+        What it has not sent dies with it, unless it may leave an orphan, whose probes go on into the next test.
+        """
         sock = self.socket(family.af, socket.SOCK_STREAM)
+        if not orphan:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if prepare:
             prepare(sock)
         sock.settimeout(limit)
@@ -237,7 +259,8 @@ class Capture:
         self.family = family
         ethertype = 0x0003 if both else family.ethertype
         with host.inside():
-            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ethertype))
+            # Without a protocol it hears nothing yet: not what other links get.
+            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
             self.sock.bind((dev, ethertype))
         self.sock.setsockopt(socket.SOL_SOCKET, self.SO_RCVBUFFORCE, 64 << 20)
         self.sock.setsockopt(socket.SOL_SOCKET, self.SO_TIMESTAMPNS, 1)
@@ -291,12 +314,12 @@ class Lab:
     wire = "c0"  # the client's end, where packets are injected and captured
     strangers = itertools.count(2)
 
-    def __init__(self, name="lab"):
+    def __init__(self):
         self.hosts = []
         Lab.open_labs += 1
         try:
             sh("modprobe", "xt_TARPIT")
-            self.client, self.server = self.host(f"{name}-client"), self.host(f"{name}-server")
+            self.client, self.server = self.host(), self.host()
             self.cable()
             self.client.ip(
                 "addr add 192.0.2.1/24 brd + dev c0",
@@ -312,6 +335,7 @@ class Lab:
                 "addr add 2001:db8:1::2/64 dev s0 nodad",
                 "link set s0 up",
                 "route add 198.51.100.0/24 via 192.0.2.1",
+                "route add 198.18.0.0/16 via 192.0.2.1",
                 "route add 2001:db8:2::/48 via 2001:db8:1::1",
                 "route add 203.0.113.0/24 dev dummy0",
                 "route add 2001:db8:3::/64 dev dummy0",
@@ -332,8 +356,8 @@ class Lab:
         for family in FAMILIES:
             self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", PORT, "-j", "TARPIT")
 
-    def host(self, name):
-        host = Host(name)
+    def host(self):
+        host = Host()
         self.hosts.append(host)
         return host
 
@@ -342,6 +366,8 @@ class Lab:
         for host in self.hosts:
             host.close()
         self.hosts = []
+        if hasattr(self, "injector"):
+            self.injector.close()
         Lab.open_labs -= 1
         if Lab.open_labs == 0:
             unload()
@@ -366,7 +392,7 @@ class Lab:
     def stranger(self, family):
         """A phantom that nobody has played yet: limits are per source."""
         number = next(Lab.strangers)
-        return f"198.51.100.{2 + number % 253}" if family is V4 else f"2001:db8:2:{number:x}::1"
+        return f"198.18.{number >> 8}.{number & 255}" if family is V4 else f"2001:db8:2:{number:x}::1"
 
     def inject(self, packet, mac=None):
         """Sends a packet over the client's wire as it is."""
@@ -411,7 +437,7 @@ class Lab:
 
 def link(a, a_dev, b, b_dev):
     """A veth pair between two hosts."""
-    sh("ip", "link", "add", a_dev, "netns", a.name, "type", "veth", "peer", "name", b_dev, "netns", b.name)
+    a.ip(f"link add {a_dev} type veth peer name {b_dev} netns {b.path}")
 
 
 def module_users():
@@ -487,7 +513,7 @@ class Puppet:
         new, self.taken = mine[self.taken :], len(mine)
         return new
 
-    def answer(self, limit=5):
+    def answer(self, limit=20):
         """The one answer that must come."""
         end = time.monotonic() + limit
         while not (new := self.answers()):

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
 use tarpit::tarpit::decide::{Mode, Profile};
-use tarpit::tarpit::{respond, Env, Family, Key, Limit, Packet, Policy, Silence};
+use tarpit::tarpit::{Addresses, Answer as Said, Env, Key, Limit, Packet, Policy, Silence, V4, V6};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
 pub const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
@@ -66,6 +66,15 @@ pub struct Answer {
     pub trapped_ms: u32,
 }
 
+/// The version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 /// Shows the core a packet of `len` bytes of which `headers` can be read, and lets it write its
 /// answer into a buffer full of 0xa5.
 pub fn ask(
@@ -92,25 +101,49 @@ pub fn ask_in(
     headers: &[u8],
     len: usize,
 ) -> Result<Answer, Silence> {
-    let packet = Packet::parse(family, headers, len)?;
-    let reply = respond(&packet, &policy, env)?;
-    if let Limit::Frozen { silent: true, .. } = reply.limit {
+    let (said, limit, packet) = hear(env, policy, family, headers, len)?;
+    if let Limit::Frozen { silent: true, .. } = limit {
         // The segment is remembered, and the answer is none.
         return Err(Silence::NotOurs);
     }
-    let mut buffer = vec![0xa5; reply.packet_len()];
-    assert_eq!(reply.emit(&mut buffer), Some(()), "{reply:?}");
     // The rule's, or the route's to fill in.
     let hop_limit = match family {
-        Family::V4 => buffer[8],
-        Family::V6 => buffer[7],
+        Family::V4 => packet[8],
+        Family::V6 => packet[7],
     };
-    assert_eq!(hop_limit, policy.hop_limit, "{reply:?}");
+    assert_eq!(hop_limit, policy.hop_limit, "{said:?}");
     Ok(Answer {
-        packet: buffer,
-        limit: reply.limit,
-        trapped_ms: reply.trapped_ms,
+        packet,
+        limit,
+        trapped_ms: said.trapped_ms,
     })
+}
+
+/// What the core says in this world, the budget that it draws from, and the packet.
+pub fn hear(
+    env: &Env<'_>,
+    policy: Policy,
+    family: Family,
+    headers: &[u8],
+    len: usize,
+) -> Result<(Said, Limit, Vec<u8>), Silence> {
+    match family {
+        Family::V4 => hear_as::<V4>(env, policy, headers, len),
+        Family::V6 => hear_as::<V6>(env, policy, headers, len),
+    }
+}
+
+fn hear_as<A: Addresses>(
+    env: &Env<'_>,
+    policy: Policy,
+    headers: &[u8],
+    len: usize,
+) -> Result<(Said, Limit, Vec<u8>), Silence> {
+    let packet = Packet::<A>::parse(headers, len)?;
+    let said = packet.respond(&policy, env)?;
+    let mut buffer = vec![0xa5; packet.reply_len(&said)];
+    assert_eq!(packet.reply(&said, &mut buffer), Some(()), "{said:?}");
+    Ok((said, packet.limit(&said, env.key), buffer))
 }
 
 /// The fields of an IP header that are not a matter of TCP.
@@ -516,6 +549,12 @@ impl Host {
     /// A packet of the tarpit at [`CLOCK`].
     pub fn answer(&self, text: &str) -> Vec<u8> {
         self.answer_at(CLOCK, text)
+    }
+
+    /// What is said to a packet in this world, before it is written.
+    pub fn said(&self, packet: &[u8], env: &Env<'_>) -> (Said, Limit) {
+        let (said, limit, _) = hear(env, self.policy, self.family, packet, packet.len()).unwrap();
+        (said, limit)
     }
 
     /// What the core says to a packet when the clock says `clock`.

@@ -6,14 +6,14 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tarpit::tarpit::ip::Addresses;
 use tarpit::tarpit::isn::{Flow, Ports};
 use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::{Family, Key, Policy, Silence};
+use tarpit::tarpit::V6;
+use tarpit::tarpit::{Key, Policy, Silence};
 
 use super::common::{
-    self, ask, family, packet, summed, Answer, Fields, Heard, Look, BANNER, DRIP, HONEYPOT, LINUX,
-    MODES, PLAIN, RESET, THEIRS,
+    self, ask, family, packet, summed, Answer, Family, Fields, Heard, Look, BANNER, DRIP, HONEYPOT,
+    LINUX, MODES, PLAIN, RESET, THEIRS,
 };
 use super::{address_pairs, families, fields, keys, numbers, policies, tries};
 
@@ -429,7 +429,7 @@ proptest! {
         isn in numbers(),
     ) {
         let ports = Ports { source: ports.0, destination: ports.1 };
-        let flow = Flow::new(&key, &Addresses::v6(source, destination), ports);
+        let flow = Flow::new(&key, &V6::new(source, destination), ports);
         prop_assert_eq!(flow.client_isn(flow.isn(Seq(isn))), Seq(isn));
         prop_assert_eq!(flow.isn(flow.client_isn(Seq(isn))), Seq(isn));
     }
@@ -443,7 +443,7 @@ proptest! {
         sent in any::<u16>(),
     ) {
         let ports = Ports { source: ports.0, destination: ports.1 };
-        let flow = Flow::new(&key, &Addresses::v6(source, destination), ports);
+        let flow = Flow::new(&key, &V6::new(source, destination), ports);
         let next = flow.talking_isn(Seq(isn)).after(1 + u32::from(sent));
         prop_assert_eq!(flow.talked(next), (Seq(isn & 0xffff_0000), sent));
     }

@@ -5,13 +5,14 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tarpit::tarpit::ip::Addresses;
 use tarpit::tarpit::isn::{Flow, Ports};
 use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::{Family, Key, Policy};
+use tarpit::tarpit::{Key, Policy, V4, V6};
 
 use super::any_packet::{packets, Asked};
-use super::common::{ask, client_packet, Heard, DRIP, HONEYPOT, KEY, LINUX, MODES, PLAIN, RESET};
+use super::common::{
+    ask, client_packet, Family, Heard, DRIP, HONEYPOT, KEY, LINUX, MODES, PLAIN, RESET,
+};
 use super::{keys, tries};
 
 /// One of the two.
@@ -24,20 +25,21 @@ struct Host {
 impl Host {
     /// Whether the numbers of an answer, which are none of this host's, pass for its own by chance.
     fn is_fooled_by(&self, answer: &Heard, now_ms: u32) -> bool {
-        let addresses = match (answer.source, answer.destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                Addresses::v4(source.octets(), destination.octets())
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                Addresses::v6(source.octets(), destination.octets())
-            }
-            _ => unreachable!(),
-        };
         let ports = Ports {
             source: answer.tcp.source_port,
             destination: answer.tcp.destination_port,
         };
-        let flow = Flow::new(&self.key, &addresses, ports);
+        let flow = match (answer.source, answer.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let addresses = V4::new(source.octets(), destination.octets());
+                Flow::new(&self.key, &addresses, ports)
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let addresses = V6::new(source.octets(), destination.octets());
+                Flow::new(&self.key, &addresses, ports)
+            }
+            _ => unreachable!(),
+        };
         let ack = Seq(answer.tcp.acknowledgment_number);
         let counts = self.policy.mode == DRIP.mode && answer.timestamps.is_some();
         let first = if counts {

@@ -20,9 +20,9 @@ mod receiver;
 
 use std::net::IpAddr;
 
-use common::{Fields, DRIP, MODES, RESET};
+use common::{Family, Fields, DRIP, MODES, RESET};
 use proptest::prelude::*;
-use tarpit::tarpit::{Family, Key, Policy};
+use tarpit::tarpit::{Key, Policy};
 
 /// What to try `cases` times, or as often as PROPTEST_CASES says. A failure prints its smallest
 /// example; one that was a bug becomes a test of its own, so nothing is written into the tree.

@@ -4,61 +4,62 @@
 
 use std::collections::HashSet;
 
-use super::common::{Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
+use super::common::{Family, Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
 use super::packets::extended;
 use super::LINUX_SYN;
-use tarpit::tarpit::{respond, Env, Family, Limit, Packet};
+use tarpit::tarpit::{Addresses, Env, Limit, Packet, V4, V6};
 
 #[test]
 fn writes_only_into_a_buffer_of_just_the_right_length() {
-    for host in BOTH.map(|host| host.under(DRIP)) {
-        for (segment, payload) in [
-            (LINUX_SYN, 0),
-            ("9c400017 10000000 deadbeef 5012faf0 SUM 0000", 0),
-            (
-                "9c400017 10000005 TALK+1 801001f6 SUM 0000 0101080a 11223446 @4fff0032",
-                1,
-            ),
-        ] {
-            let asked = host.asked(segment);
-            let packet = Packet::parse(host.family, &asked, asked.len()).unwrap();
-            let env = Env {
-                key: &KEY,
-                now_ms: CLOCK,
-                mss: MSS,
-            };
-            let reply = respond(&packet, &host.policy, &env).unwrap();
-            assert_eq!(reply.payload_len(), payload);
-            assert_eq!(
-                reply.packet_len(),
-                reply.addresses.header_len() + reply.tcp_len()
-            );
-            for len in 0..128 {
-                let written = reply.emit(&mut vec![0xa5; len]);
-                assert_eq!(written.is_some(), len == reply.packet_len(), "{len} bytes");
-            }
-        }
+    let [v4, v6] = BOTH.map(|host| host.under(DRIP));
+    for (segment, payload) in [
+        (LINUX_SYN, 0),
+        ("9c400017 10000000 deadbeef 5012faf0 SUM 0000", 0),
+        (
+            "9c400017 10000005 TALK+1 801001f6 SUM 0000 0101080a 11223446 @4fff0032",
+            1,
+        ),
+    ] {
+        writes_into::<V4>(&v4, segment, payload);
+        writes_into::<V6>(&v6, segment, payload);
+    }
+}
+
+fn writes_into<A: Addresses>(host: &Host, segment: &str, payload: usize) {
+    let asked = host.asked(segment);
+    let packet = Packet::<A>::parse(&asked, asked.len()).unwrap();
+    let env = Env {
+        key: &KEY,
+        now_ms: CLOCK,
+        mss: MSS,
+    };
+    let answer = packet.respond(&host.policy, &env).unwrap();
+    assert_eq!(answer.payload_len(), payload);
+    let right = packet.reply_len(&answer);
+    assert_eq!(right, A::HEADER_LEN + answer.tcp_len());
+    for len in 0..128 {
+        let written = packet.reply(&answer, &mut vec![0xa5; len]);
+        assert_eq!(written.is_some(), len == right, "{len} bytes");
     }
 }
 
 #[test]
 fn says_where_the_segment_starts() {
+    fn offset<A: Addresses>(packet: &[u8]) -> usize {
+        let packet = Packet::<A>::parse(packet, packet.len()).unwrap();
+        packet.transport_offset()
+    }
     let [v4, v6] = BOTH;
-    let offset = |family, packet: &[u8]| {
-        Packet::parse(family, packet, packet.len())
-            .unwrap()
-            .transport_offset()
-    };
-    assert_eq!(offset(v4.family, &v4.asked(LINUX_SYN)), 20);
-    assert_eq!(offset(v6.family, &v6.asked(LINUX_SYN)), 40);
-    assert_eq!(offset(v6.family, &extended(60, "0600 010400000000")), 48);
+    assert_eq!(offset::<V4>(&v4.asked(LINUX_SYN)), 20);
+    assert_eq!(offset::<V6>(&v6.asked(LINUX_SYN)), 40);
+    assert_eq!(offset::<V6>(&extended(60, "0600 010400000000")), 48);
 }
 
 #[test]
 fn draws_on_no_budget_where_the_peer_has_proved_itself() {
     for host in BOTH {
+        assert_eq!(host.limit(LINUX_SYN), Limit::Everyone);
         for segment in [
-            LINUX_SYN,
             "9c400017 10000000 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
             "9c400017 10000001 ISN+1 801801f6 SUM 0000 0101080a 11223446 @50000000 78",
             "9c400017 10000006 ISN+1 801101f6 SUM 0000 0101080a 11223446 @50000029",

@@ -6,10 +6,10 @@
 use std::fmt::Write;
 
 use super::common::{
-    ask, family, packet, summed, Answer, Fields, Heard, Host, Look, BOTH, CLOCK, KEY, MODES, MSS,
-    THEIRS,
+    ask, family, packet, summed, Answer, Family, Fields, Heard, Host, Look, BOTH, CLOCK, KEY,
+    MODES, MSS, THEIRS,
 };
-use tarpit::tarpit::{Family, Limit, Policy, Silence};
+use tarpit::tarpit::{Limit, Policy, Silence};
 
 const PAGE: &str = include_str!("../../../docs/wire-behaviour.md");
 
@@ -300,7 +300,7 @@ fn said(mut client: Client, before: &[Segment], segment: &Segment) -> String {
         words += ", an octet";
     }
     match answer.limit {
-        Limit::None => {}
+        Limit::None | Limit::Everyone => {}
         Limit::Source(_) | Limit::Frozen { .. } => words += ", limited",
     }
     words

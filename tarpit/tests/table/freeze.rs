@@ -7,7 +7,7 @@ use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, MSS, POLICIES};
 use super::octets;
 use tarpit::tarpit::frozen::remember;
 use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::{respond, Env, Key, Limit, Packet, Policy, Silence};
+use tarpit::tarpit::{Env, Key, Limit, Policy, Silence};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
@@ -224,15 +224,14 @@ fn remembers_a_single_octet_and_does_not_answer_it() {
             let asked = host.asked(&format!(
                 "9c400017 deadbeef cafebabe 5018faf0 SUM 0000 {payload}"
             ));
-            let packet = Packet::parse(host.family, &asked, asked.len()).unwrap();
             let env = Env {
                 key: &KEY,
                 now_ms: CLOCK,
                 mss: MSS,
             };
-            let reply = respond(&packet, &host.policy, &env).unwrap();
-            assert_eq!(reply.ack, Seq(0xdead_beef));
-            match reply.limit {
+            let (said, limit) = host.said(&asked, &env);
+            assert_eq!(said.ack, Seq(0xdead_beef));
+            match limit {
                 Limit::Frozen { silent, .. } => assert_eq!(silent, is_silent),
                 other => panic!("{other:?}"),
             }

@@ -5,7 +5,7 @@
 
 use super::common::{Heard, Host, BOTH, KEY, LINUX, MSS, PLAIN};
 use super::{answers_aged, octets};
-use tarpit::tarpit::{respond, Env, Packet, Silence};
+use tarpit::tarpit::{Env, Silence};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(LINUX))
@@ -99,13 +99,12 @@ fn passes_on_that_a_packet_met_congestion() {
 /// The window of the answer to a SYN on a link with this MSS.
 fn first_window(host: &Host, syn: &str, mss: u16) -> u16 {
     let asked = host.asked(syn);
-    let packet = Packet::parse(host.family, &asked, asked.len()).unwrap();
     let env = Env {
         key: &KEY,
         now_ms: 0,
         mss,
     };
-    respond(&packet, &host.policy, &env).unwrap().window
+    host.said(&asked, &env).0.window
 }
 
 #[test]
@@ -196,14 +195,13 @@ fn gives_a_last_chance_of_a_segment() {
     ] {
         for host in BOTH {
             let asked = host.asked(probe);
-            let packet = Packet::parse(host.family, &asked, asked.len()).unwrap();
             let env = Env {
                 key: &KEY,
                 now_ms: 0x5001_0000,
                 mss,
             };
-            let reply = respond(&packet, &policy, &env).unwrap();
-            assert_eq!(reply.window, window, "{policy:?}, MSS {mss}");
+            let (said, _) = host.under(policy).said(&asked, &env);
+            assert_eq!(said.window, window, "{policy:?}, MSS {mss}");
         }
     }
 }

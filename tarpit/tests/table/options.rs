@@ -5,10 +5,10 @@
 use std::mem::{offset_of, size_of};
 
 use super::common::{
-    dump, Heard, BOTH, CLOCK, DRIP, HONEYPOT, LINUX, MODES, PLAIN, POLICIES, RESET,
+    dump, Family, Heard, BOTH, CLOCK, DRIP, HONEYPOT, LINUX, MODES, PLAIN, POLICIES, RESET,
 };
 use super::{answers_aged, octets, waits, LINUX_SYN};
-use tarpit::tarpit::{Family, Policy, Rule, Silence};
+use tarpit::tarpit::{Policy, Rule, Silence};
 
 /// The rule that these data are, if they are one.
 fn known(rule: &Rule) -> Option<Policy> {

@@ -3,10 +3,10 @@
 //! Packets that are not whole, or no TCP, or have headers before it.
 
 use super::common::{
-    ask, dump, hex, packet, summed, Fields, Heard, Host, BOTH, CLOCK, KEY, PLAIN, THEIRS,
+    ask, dump, hex, packet, summed, Family, Fields, Heard, Host, BOTH, CLOCK, KEY, PLAIN, THEIRS,
 };
 use super::{LINUX_SYN, LINUX_SYN_ACK};
-use tarpit::tarpit::{Family, Silence};
+use tarpit::tarpit::Silence;
 
 /// The length of a family's IP header.
 fn ip_len(host: &Host) -> usize {

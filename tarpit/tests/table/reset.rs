@@ -128,7 +128,11 @@ fn draws_on_no_budget_and_holds_nobody() {
             "9c400017 10000001 deadbeef 5000faf0 SUM 0000",
         ] {
             let given = host.given_at(CLOCK, asked);
-            assert_eq!((given.limit, given.trapped_ms), (Limit::None, 0), "{asked}");
+            assert_eq!(
+                (given.limit, given.trapped_ms),
+                (Limit::Everyone, 0),
+                "{asked}"
+            );
         }
     }
 }

@@ -2,8 +2,8 @@
 
 //! Resets, SYN-ACKs, control bits that no connection sends, and numbers that are not ours.
 
-use super::common::{ask, Host, BOTH, KEY};
-use tarpit::tarpit::{Family, Key, Limit, Silence};
+use super::common::{ask, Family, Host, BOTH, KEY};
+use tarpit::tarpit::{Key, Limit, Silence};
 
 #[test]
 fn is_silent_on_every_reset() {

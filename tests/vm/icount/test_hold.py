@@ -100,7 +100,7 @@ def start(lab, case):
     """The client of a case, connected and with its bytes written; and its port."""
     lab.client.sysctl("net.ipv4.tcp_timestamps", int(case.timestamps))
     prepare = keep_alive if case.what in (SILENT, WROTE_LITTLE) else None
-    client = lab.client.connect(case.family, prepare=prepare)
+    client = lab.client.connect(case.family, prepare=prepare, orphan=True)
     if BYTES[case.what]:
         client.send(b"x" * BYTES[case.what])
         if case.what is not AT_ONCE:
@@ -130,7 +130,7 @@ def day():
     labs, captures, running, evidence = {}, {}, {}, {}
     try:
         for rtt in RTTS:
-            lab = labs[rtt] = Lab(f"rtt{rtt * 1000:.0f}")
+            lab = labs[rtt] = Lab()
             lab.delay(rtt * 500)
             for family in FAMILIES:
                 captures[rtt, family] = lab.capture(family)

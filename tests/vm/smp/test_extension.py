@@ -25,7 +25,7 @@ OWN = "/usr/lib/x86_64-linux-gnu/xtables"
 
 @pytest.fixture(scope="module")
 def host():
-    host = Host("rules")
+    host = Host()
     yield host
     host.close()
     unload()

@@ -11,7 +11,9 @@ import struct
 
 import pytest
 import wire
-from lab import FAMILIES, FIRST_WINDOW, MODES, PORT, V4, V6, Capture, Lab, Puppet, link, sh, tcp_info, wait_until
+from lab import (
+    FAMILIES, FIRST_WINDOW, MODES, PORT, V4, V6, Capture, Lab, Puppet, for_each, link, sh, tcp_info, wait_until,
+)  # fmt: skip
 
 HOOKS = {"INPUT": "filter", "PREROUTING": "raw"}
 
@@ -74,7 +76,7 @@ class Links(Lab):
 
     def cable(self):
         super().cable()
-        self.inner = self.host("lab-inner")
+        self.inner = self.host()
         link(self.client, "c1", self.server, "s1")
         link(self.server, "s2", self.inner, "i0")
 
@@ -264,22 +266,27 @@ def test_sensor_without_a_route_answers_by_the_link(lab, family, mode, dst):
     assert not lab.server.tracked(5007)
 
 
-@pytest.mark.parametrize("mac", ["ffffffffffff", "01005e000001", "333300000001", "020000000099"])
-def test_hairpin_does_not_answer_frames_for_others(lab, family, mac):
+def test_hairpin_does_not_answer_frames_for_others(lab, family):
+    """Nor those of a sender that is no single station."""
     rule = tarpit(lab, family, "PREROUTING", "--dport", 5007, options=("--hairpin",))
     with rule, Frames(lab.client, "c0", family) as capture:
         puppet = Puppet(lab, family, capture, dport=5007)
-        puppet.send("S", -1, mac=bytes.fromhex(mac))
-        assert puppet.quiet()
-        # Nor those of a sender that is no single station.
-        frame(lab, puppet.packet("S", -1), "01005e000009")
-        frame(lab, puppet.packet("S", -1), "000000000000")
-        assert puppet.quiet()
+
+        def to(mac):
+            puppet.send("S", -1, mac=bytes.fromhex(mac))
+            assert puppet.quiet()
+
+        def source(mac):
+            frame(lab, puppet.packet("S", -1), mac)
+            assert puppet.quiet()
+
+        for_each(("ffffffffffff", "01005e000001", "333300000001", "020000000099"), to)
+        for_each(("01005e000009", "000000000000"), source)
 
 
-def test_hairpin_does_not_answer_this_hosts_own_address(lab, family):
-    """Before routing nobody has looked at the source, and no route of the answer's tells."""
-    sources = (family.server, "127.0.0.1" if family is V4 else "::1")
+def test_hairpin_does_not_answer_who_is_no_peer(lab, family):
+    """Before routing nobody has looked at the source, and no route of the answer's tells: ours, or a subnet's broadcast."""
+    sources = (family.server, *(("127.0.0.1", "192.0.2.255") if family is V4 else ("::1",)))
     with tarpit(lab, family, "PREROUTING", "--dport", 5007, options=("--hairpin",)):
         with Frames(lab.client, "c0", family) as capture:
             for source in sources:
@@ -361,7 +368,7 @@ def test_hairpin_over_tun_is_routed(lab, family, chain):
 @pytest.fixture(scope="module")
 def vrf():
     """The server's wire is in a VRF; the main table would send answers to nowhere."""
-    lab = Lab("vrf")
+    lab = Lab()
     lab.server.ip(
         "link add red type vrf table 10", "link set red up", "link set s0 master red",
         "addr replace 2001:db8:1::2/64 dev s0 nodad",
@@ -418,7 +425,7 @@ class Bridged(Lab):
 
     def cable(self):
         sh("modprobe", "-a", "bridge", "br_netfilter")
-        self.bridge = self.host("lab-bridge")
+        self.bridge = self.host()
         link(self.client, "c0", self.bridge, "bc")
         link(self.bridge, "bs", self.server, "s0")
         self.bridge.ip("link add br0 type bridge", *(f"link set {dev} master br0" for dev in ("bc", "bs")))
@@ -435,7 +442,7 @@ class Bridged(Lab):
 
 @pytest.fixture(scope="module")
 def bridged():
-    lab = Bridged("bridged")
+    lab = Bridged()
     yield lab
     lab.close()
 
@@ -509,11 +516,13 @@ def test_bridge_holds_clients_of_its_own_address(bridged, family, chain, hairpin
             assert puppet.answer().eth == (bridged.client.mac("c0"), bridged.bridge.mac("br0"), None)
 
 
-@pytest.mark.parametrize("mac", ["ffffffffffff", "01005e000001", "333300000001"])
 @pytest.mark.parametrize("chain", ["FORWARD", "PREROUTING"])
-def test_bridge_does_not_answer_frames_to_many(bridged, family, chain, mac):
+def test_bridge_does_not_answer_frames_to_many(bridged, family, chain):
+    def check(mac):
+        puppet = Puppet(bridged, family, capture, dport=5017)
+        puppet.send("S", -1, mac=bytes.fromhex(mac))
+        assert puppet.quiet()
+
     with tarpit(bridged, family, chain, "--dport", 5017, host=bridged.bridge):
         with bridged.capture(family, both=False) as capture:
-            puppet = Puppet(bridged, family, capture, dport=5017)
-            puppet.send("S", -1, mac=bytes.fromhex(mac))
-            assert puppet.quiet()
+            for_each(("ffffffffffff", "01005e000001", "333300000001"), check)

@@ -28,7 +28,7 @@ class Pair(Lab):
     def __init__(self, rule):
         self.rule, self.options = rule, () if rule == PEER else rule
         self.listeners = []
-        super().__init__("stealth")
+        super().__init__()
 
     def rules(self):
         # What most Linux hosts have, however much memory they have: scale 7.

@@ -19,7 +19,7 @@ VERSIONS = {"bookworm": PROGRAMS / "bookworm", "trixie": Path("/usr/sbin"), "sid
 @pytest.fixture(scope="module")
 def host():
     sh("modprobe", "xt_TARPIT")
-    host = Host("upstream")
+    host = Host()
     yield host
     host.close()
     unload()
