@@ -6,16 +6,18 @@
 #[path = "../tests/common/mod.rs"]
 pub mod common;
 
+use std::fmt::Debug;
 use std::net::IpAddr;
 
 use common::{
-    ask_in, packet, Answer, Fields, Heard, Look, BANNER, DRIP, HONEYPOT, KEY, MSS, RESET, THEIRS,
+    ask_in, hear, packet, Answer, Family, Fields, Heard, Look, BANNER, DRIP, HONEYPOT, KEY, MSS,
+    RESET, THEIRS,
 };
 use etherparse::TcpHeader;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use tarpit::tarpit::frozen::remember;
 use tarpit::tarpit::tcp::Segment;
-use tarpit::tarpit::{respond, Env, Family, Key, Limit, Packet, Policy, Rule, Silence};
+use tarpit::tarpit::{Addresses, Env, Key, Limit, Policy, Rule, Silence, V4, V6};
 
 /// A rule and the world of the host that has it.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -88,8 +90,10 @@ impl Host {
         };
         let policy = self.policy().ok_or(Silence::NotOurs)?;
         let answer = ask_in(&env, policy, family, headers, len)?;
-        let asked = Packet::parse(family, headers, len).unwrap();
-        let heard = keeps_the_laws(&policy, &asked, &answer);
+        let heard = match family {
+            Family::V4 => keeps_the_laws::<V4>(&policy, headers, len, &answer),
+            Family::V6 => keeps_the_laws::<V6>(&policy, headers, len, &answer),
+        };
         assert_eq!(
             ask_in(&env, policy, family, headers, len),
             Ok(answer.clone())
@@ -105,40 +109,75 @@ impl Host {
             now_ms,
             mss: self.mss,
         };
-        let packet = Packet::parse(family, headers, len);
-        let (Some(policy), Ok(packet)) = (self.policy(), packet) else {
+        let Some(policy) = self.policy() else {
             return;
         };
-        let Ok(reply) = respond(&packet, &policy, &env) else {
+        let Ok((said, limit, _)) = hear(&env, policy, family, headers, len) else {
             return;
         };
-        if let Limit::Frozen { flow, silent, .. } = reply.limit {
-            let (new, ack) = remember(*entry, flow, reply.ack, silent, now_ms);
-            assert!(ack.since(reply.ack) <= 0);
-            assert_eq!(remember(new, flow, reply.ack, silent, now_ms).1, ack);
+        if let Limit::Frozen { flow, silent, .. } = limit {
+            let (new, ack) = remember(*entry, flow, said.ack, silent, now_ms);
+            assert!(ack.since(said.ack) <= 0);
+            assert_eq!(remember(new, flow, said.ack, silent, now_ms).1, ack);
             *entry = new;
         }
     }
 }
 
+/// A version of IP.
+pub trait Version: Addresses + Debug + PartialEq {
+    /// These addresses.
+    fn of(source: IpAddr, destination: IpAddr) -> Self;
+}
+
+impl Version for V4 {
+    fn of(source: IpAddr, destination: IpAddr) -> Self {
+        match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                Self::new(source.octets(), destination.octets())
+            }
+            ends => panic!("{ends:?}"),
+        }
+    }
+}
+
+impl Version for V6 {
+    fn of(source: IpAddr, destination: IpAddr) -> Self {
+        match (source, destination) {
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                Self::new(source.octets(), destination.octets())
+            }
+            ends => panic!("{ends:?}"),
+        }
+    }
+}
+
 /// Asserts what holds for every answer, as another parser reads it.
-fn keeps_the_laws(policy: &Policy, asked: &Packet<'_>, answer: &Answer) -> Heard {
+fn keeps_the_laws<A: Version>(
+    policy: &Policy,
+    headers: &[u8],
+    asked_len: usize,
+    answer: &Answer,
+) -> Heard {
     let heard = Heard::read(&answer.packet);
+    let asked = A::parse(headers, asked_len).unwrap();
     let (tcp, _) = TcpHeader::from_slice(asked.transport).unwrap();
-    let segment = Segment::parse(asked.transport, asked.transport_len).unwrap();
+    let segment = Segment::parse(&asked).unwrap();
+    let theirs = segment.options.timestamps();
     let len = u32::try_from(segment.payload_len & 0xffff_ffff).unwrap();
 
     // No longer than what it answers, but for an octet of the banner.
     let octet = usize::from(heard.payload.is_some());
-    assert!(answer.packet.len() <= asked.len.saturating_add(octet));
+    assert!(answer.packet.len() <= asked_len.saturating_add(octet));
     if let Some(octet) = heard.payload {
         assert!(policy.mode == DRIP.mode && heard.timestamps.is_some());
         assert!(BANNER.contains(&octet));
     }
 
     // The way back.
-    let back = Packet::parse(family(&answer.packet), &answer.packet, answer.packet.len()).unwrap();
-    assert_eq!(back.addresses, asked.addresses.reversed());
+    let back = A::parse(&answer.packet, answer.packet.len()).unwrap();
+    assert_eq!(back.addresses, A::of(heard.source, heard.destination));
+    assert_eq!(asked.addresses, A::of(heard.destination, heard.source));
     assert_eq!(
         (heard.tcp.source_port, heard.tcp.destination_port),
         (tcp.destination_port, tcp.source_port)
@@ -152,13 +191,18 @@ fn keeps_the_laws(policy: &Policy, asked: &Packet<'_>, answer: &Answer) -> Heard
     assert_eq!(heard.tcp.syn, tcp.syn && !heard.tcp.rst);
     let holds = ![HONEYPOT.mode, RESET.mode].contains(&policy.mode);
     assert!(answer.trapped_ms <= if holds { 86_400_000 } else { 0 });
+    // Anybody may send a SYN, and whatever is reset.
+    assert_eq!(
+        answer.limit == Limit::Everyone,
+        heard.tcp.syn || policy.mode == RESET.mode
+    );
 
     // The numbers: nothing is acknowledged that was not sent, and the clock does not go backwards.
     let beyond = heard
         .tcp
         .acknowledgment_number
         .wrapping_sub(tcp.sequence_number);
-    let both = segment.options.timestamps.is_some() == heard.timestamps.is_some();
+    let both = theirs.is_some() == heard.timestamps.is_some();
     if heard.tcp.rst {
         assert_eq!((heard.timestamps, heard.tcp.ack), (None, !tcp.ack));
         if tcp.ack {
@@ -177,7 +221,7 @@ fn keeps_the_laws(policy: &Policy, asked: &Packet<'_>, answer: &Answer) -> Heard
         // An empty segment is answered where SND.UNA - 1 is said to be.
         assert!(both && beyond <= len.saturating_add(u32::from(heard.tcp.fin)).max(1));
         assert_eq!(heard.tcp.sequence_number, tcp.acknowledgment_number);
-        if let (Some((value, _)), Some(theirs)) = (heard.timestamps, segment.options.timestamps) {
+        if let (Some((value, _)), Some(theirs)) = (heard.timestamps, theirs) {
             // An echo of 24 days ago is neither old nor new; the stamp is up to two steps of 256 ahead.
             assert!(value.wrapping_sub(theirs.echo) < (1 << 31) + 512);
         }
