@@ -19,8 +19,8 @@ export CARGO_TARGET_DIR KERNEL
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 crates := tarpit libxt_TARPIT
-linted := $(crates) tests/stacks/smoltcp tests/zoo
-scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo tests/provoke/all .ci/run \
+linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
+scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -95,10 +95,11 @@ format: ## formats everything
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt); done
 
 .PHONY: lint
-lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck
+lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck, the count of unsafe code
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
 	@$(kbuild) CLIPPY=1 CLIPPY_CONF_DIR="$(CURDIR)" KRUSTFLAGS=-Dwarnings modules
 	shellcheck $(scripts)
+	tests/unsafe
 	@for crate in $(linted); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
 		{ echo "$$crate/Cargo.toml and VERSION name different versions" >&2; exit 1; }; done
 
@@ -130,6 +131,10 @@ sanitize: ## the scenarios on a kernel that looks for faults: KASAN, UBSAN, lock
 .PHONY: soak
 soak: ## ten million odd segments, in hours; goes on where it was stopped
 	@tests/machine soak
+
+.PHONY: fuzz
+fuzz: ## fuzzes the core until 10^9 executions (hours); may be stopped and goes on (FUZZ_RUNS, FUZZ_SECONDS)
+	@tests/machine fuzz
 
 .PHONY: shell
 shell: ## a shell in that machine

@@ -131,7 +131,7 @@ pub enum Silence {
     BareAck,
     /// Data that are left in flight a while longer.
     Patience,
-    /// The answer would be longer than the packet; only a packet that lies about itself can be so.
+    /// The answer would be longer than the packet. None is: whoever changes the answers is kept from it.
     TooShort,
 }
 

@@ -61,7 +61,8 @@ pub(super) fn hold(
             let age_ms = stamp::age_ms(env.now_ms, echo);
             (
                 timed(place, told, age_ms, manner)?,
-                place.trapped_ms(told, age_ms),
+                // Counted once: of what was sent on that answer, what starts behind its end gets none.
+                age_ms.min(LONGEST_MS),
             )
         }
         None => (untimed(place)?, 0),
@@ -133,17 +134,6 @@ impl Place {
         // not taken.
         let behind = self.fin && !self.has_payload();
         Told::from_echo(echo, self.start.wrapping_sub(behind as i32))
-    }
-
-    /// How long the sender has been held since then. What does not start where that answer ended is not
-    /// the first to come after it, and was counted.
-    fn trapped_ms(self, told: Told, age_ms: u32) -> u32 {
-        // CAST: positions in the stream are below 2^31.
-        if self.start <= told.received as i32 {
-            age_ms.min(LONGEST_MS)
-        } else {
-            0
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The little that differs between IPv4 (RFC 791) and IPv6 (RFC 8200).
 //!
 //! [`Addresses::parse`] finds the TCP header behind options and extension headers and refuses what
-//! must not be answered whatever TCP says. [`Addresses::put_header`] writes the header of a reply.
+//! must not be answered whatever TCP says. [`Addresses::put_reversed`] writes the header of a reply.
 
 use super::decide::Silence;
 use super::isn::{siphash, Key};
@@ -14,7 +14,7 @@ use core::mem::take;
 ///
 /// All that differs between the versions is here; the rest of the core knows neither.
 pub trait Addresses: Copy {
-    /// The length of the header that [`Addresses::put_header`] writes, in bytes.
+    /// The length of the header that [`Addresses::put_reversed`] writes, in bytes.
     const HEADER_LEN: usize;
 
     /// Whether the header of a reply has a place for a number of its flow: the flow label (RFC 6437).
@@ -62,15 +62,15 @@ pub struct V6 {
 /// A packet that may hold a TCP segment for one host.
 pub struct Datagram<'a, A> {
     /// Its addresses.
-    pub(super) addresses: A,
+    pub addresses: A,
     /// The transport header and what follows, as far as it can be read.
-    pub(super) transport: &'a [u8],
+    pub transport: &'a [u8],
     /// How many bytes into the packet that is.
-    pub(super) transport_offset: usize,
+    pub transport_offset: usize,
     /// The length of the transport header and all its payload in bytes.
-    pub(super) transport_len: usize,
+    pub transport_len: usize,
     /// The ECN field.
-    pub(super) ecn: Ecn,
+    pub ecn: Ecn,
 }
 
 impl<'a, A> Datagram<'a, A> {
@@ -96,7 +96,7 @@ impl<'a, A> Datagram<'a, A> {
 
 /// The ECN field of an IP header (RFC 3168, 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ecn(u8);
+pub struct Ecn(pub u8);
 
 impl Ecn {
     /// That of a packet that does not take part.

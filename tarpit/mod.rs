@@ -122,7 +122,7 @@ impl<A: Addresses> Packet<A> {
     #[inline(always)]
     pub fn reply(&self, answer: &Answer, buffer: &mut [u8]) -> Option<()> {
         let (header, tcp) = buffer.split_at_mut_checked(A::HEADER_LEN)?;
-        // An answer has at most 41 bytes.
+        // A segment of ours has at most 40 bytes; a buffer of another length is refused.
         let tcp_len = u16::try_from(tcp.len()).ok()?;
         let pseudo = self
             .addresses

@@ -37,7 +37,7 @@ pub struct Answer {
 
 impl Answer {
     /// One that says nothing.
-    pub(super) const EMPTY: Self = Self {
+    pub const EMPTY: Self = Self {
         flow: Flow::NONE,
         seq: Seq(0),
         ack: Seq(0),

@@ -105,32 +105,39 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Which of them there are; what is said of the others means nothing.
-    present: Present,
+    pub present: Present,
     /// Window scale, as a shift count.
-    window_scale: u8,
+    pub window_scale: u8,
     /// Maximum segment size in bytes.
-    mss: u16,
+    pub mss: u16,
     /// Timestamps.
-    timestamps: Timestamps,
+    pub timestamps: Timestamps,
 }
 
 /// A set of options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Present(u8);
+pub struct Present(u8);
 
 impl Present {
-    const NONE: Self = Self(0);
-    const MSS: Self = Self(1);
-    const WINDOW_SCALE: Self = Self(2);
-    const SACK_PERMITTED: Self = Self(4);
-    const TIMESTAMPS: Self = Self(8);
-    const ALL: Self = Self(15);
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Maximum segment size.
+    pub const MSS: Self = Self(1);
+    /// Window scale.
+    pub const WINDOW_SCALE: Self = Self(2);
+    /// SACK-permitted.
+    pub const SACK_PERMITTED: Self = Self(4);
+    /// Timestamps.
+    pub const TIMESTAMPS: Self = Self(8);
+    /// All of these.
+    pub const ALL: Self = Self(15);
 
     const fn has(self, Self(other): Self) -> bool {
         self.0 & other != 0
     }
 
-    const fn with(self, Self(other): Self) -> Self {
+    /// These and those of `other`.
+    pub const fn with(self, Self(other): Self) -> Self {
         Self(self.0 | other)
     }
 
@@ -169,7 +176,7 @@ impl Segment {
     /// [`Silence::Truncated`] when the header is not within what can be read, [`Silence::Malformed`] when it
     /// contradicts itself or the length of the packet.
     #[inline(always)]
-    pub(super) fn parse<A>(datagram: &Datagram<'_, A>) -> Result<Self, Silence> {
+    pub fn parse<A>(datagram: &Datagram<'_, A>) -> Result<Self, Silence> {
         let len = datagram.transport_len;
         let (header, rest) = datagram
             .transport
@@ -207,7 +214,7 @@ impl Segment {
 
 impl Options {
     /// None of them.
-    pub(super) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         present: Present::NONE,
         window_scale: 0,
         mss: 0,

@@ -233,7 +233,8 @@ unsafe extern "C" fn parse(call: *mut xt_option_call) {
         };
         return;
     }
-    // SAFETY: `data` is the bytes of a `Rule` by the contract and `revision`; they are our own.
+    // SAFETY: `data` is the bytes of a `Rule` by the contract and `revision`; they are our own, and aligned, as
+    // they follow a header of 32 bytes in memory of calloc's.
     let rule = unsafe { &mut *(*call).data.cast::<Rule>() };
     match option.sets {
         Sets::Variant(variant) => rule.variant = variant,
@@ -310,9 +311,10 @@ unsafe extern "C" fn save(_ip: *const c_void, target: *const xt_entry_target) {
 /// # Safety
 ///
 /// `target` points to a target of name TARPIT and revision 0 or 1, followed by its rule data. The
-/// kernel takes and returns such a rule only with the padded size, which is that of `Rule`.
+/// kernel takes and returns such a rule only with the padded size, which is that of `Rule`, and both lie where
+/// XT_ALIGN puts them, at multiples of 8.
 unsafe fn rule(target: *const xt_entry_target) -> Rule {
-    // SAFETY: `data` marks the end of the header, where the rule data begins by the contract.
+    // SAFETY: `data` marks the end of the header, where the rule data begins, aligned, by the contract.
     // No reference is made that would end at the header.
     unsafe { (&raw const (*target).data).cast::<Rule>().read() }
 }

@@ -90,10 +90,18 @@ pub fn ask(
         now_ms,
         mss: MSS,
     };
-    let (said, limit, packet) = match family {
-        Family::V4 => hear::<V4>(policy, headers, len, &env)?,
-        Family::V6 => hear::<V6>(policy, headers, len, &env)?,
-    };
+    ask_in(&env, policy, family, headers, len)
+}
+
+/// The same in any world.
+pub fn ask_in(
+    env: &Env<'_>,
+    policy: Policy,
+    family: Family,
+    headers: &[u8],
+    len: usize,
+) -> Result<Answer, Silence> {
+    let (said, limit, packet) = hear(env, policy, family, headers, len)?;
     if let Limit::Frozen { silent: true, .. } = limit {
         // The segment is remembered, and the answer is none.
         return Err(Silence::NotOurs);
@@ -111,12 +119,25 @@ pub fn ask(
     })
 }
 
-/// What the core says, the budget that it draws from, and the packet.
-fn hear<A: Addresses>(
+/// What the core says in this world, the budget that it draws from, and the packet.
+pub fn hear(
+    env: &Env<'_>,
+    policy: Policy,
+    family: Family,
+    headers: &[u8],
+    len: usize,
+) -> Result<(Said, Limit, Vec<u8>), Silence> {
+    match family {
+        Family::V4 => hear_as::<V4>(env, policy, headers, len),
+        Family::V6 => hear_as::<V6>(env, policy, headers, len),
+    }
+}
+
+fn hear_as<A: Addresses>(
+    env: &Env<'_>,
     policy: Policy,
     headers: &[u8],
     len: usize,
-    env: &Env<'_>,
 ) -> Result<(Said, Limit, Vec<u8>), Silence> {
     let packet = Packet::<A>::parse(headers, len)?;
     let said = packet.respond(&policy, env)?;
@@ -532,11 +553,7 @@ impl Host {
 
     /// What is said to a packet in this world, before it is written.
     pub fn said(&self, packet: &[u8], env: &Env<'_>) -> (Said, Limit) {
-        let heard = match self.family {
-            Family::V4 => hear::<V4>(self.policy, packet, packet.len(), env),
-            Family::V6 => hear::<V6>(self.policy, packet, packet.len(), env),
-        };
-        let (said, limit, _) = heard.unwrap();
+        let (said, limit, _) = hear(env, self.policy, self.family, packet, packet.len()).unwrap();
         (said, limit)
     }
 

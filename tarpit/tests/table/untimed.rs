@@ -122,10 +122,11 @@ fn holds_a_stream_that_crosses_zero() {
 }
 
 #[test]
-fn draws_on_no_budget() {
+fn draws_on_no_budget_after_the_syn() {
     for host in hosts() {
+        let syn = "9c400017 10000000 00000000 5002faf0 SUM 0000";
+        assert_eq!(host.limit(syn), Limit::Everyone);
         for segment in [
-            "9c400017 10000000 00000000 5002faf0 SUM 0000",
             "9c400017 10000000 ISN+1 5010faf0 SUM 0000",
             "9c400017 10000001 ISN+1 5018faf0 SUM 0000 7878",
         ] {

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Any reply, as it is written: the core and another parser read in it what was meant.
+
+#![no_main]
+
+use etherparse::TcpOptionElement;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use std::net::IpAddr;
+use tarpit::tarpit::ip::Ecn;
+use tarpit::tarpit::isn::{Flow, Ports};
+use tarpit::tarpit::seq::Seq;
+use tarpit::tarpit::tcp::{Flags, Options, Present, Segment, Timestamps};
+use tarpit::tarpit::{Answer, Key, Packet, V4, V6};
+use tarpit_fuzz::common::{client_packet, Heard};
+use tarpit_fuzz::Version;
+
+#[derive(Arbitrary, Debug)]
+struct Fields {
+    v6: bool,
+    addresses: ([u8; 16], [u8; 16]),
+    ports: (u16, u16),
+    numbers: (u32, u32),
+    flags: u8,
+    window: u16,
+    mss: Option<u16>,
+    window_scale: Option<u8>,
+    sack_permitted: bool,
+    timestamps: Option<(u32, u32)>,
+    octet: Option<u8>,
+    hop_limit: u8,
+    label: u32,
+}
+
+impl Fields {
+    /// The two ends, which may be answered, so that what is said can be read again.
+    fn ends(&self) -> [IpAddr; 2] {
+        [self.addresses.0, self.addresses.1].map(|mut address| {
+            address[0] = address[0] % 223 + 1;
+            if self.v6 {
+                address.into()
+            } else {
+                let [a, b, c, d, ..] = address;
+                [a, b, c, d].into()
+            }
+        })
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::NONE;
+        if let Some(mss) = self.mss {
+            options.mss = mss;
+            options.present = options.present.with(Present::MSS);
+        }
+        if let Some(shift) = self.window_scale {
+            options.window_scale = shift;
+            options.present = options.present.with(Present::WINDOW_SCALE);
+        }
+        if self.sack_permitted {
+            options.present = options.present.with(Present::SACK_PERMITTED);
+        }
+        if let Some((value, echo)) = self.timestamps {
+            options.timestamps = Timestamps { value, echo };
+            options.present = options.present.with(Present::TIMESTAMPS);
+        }
+        options
+    }
+
+    /// Of the flow that comes from the other end.
+    fn answer<A: Version>(&self, reversed: &A, ports: Ports) -> Answer {
+        // What Heard::read takes for wrong in any answer of ours.
+        let flags = match (self.octet, self.flags % 6) {
+            (Some(_), _) => Flags::PSH_ACK,
+            (None, 0) => Flags::ACK,
+            (None, 1) => Flags::SYN_ACK,
+            (None, 2) => Flags::FIN_ACK,
+            (None, 3) => Flags::RST,
+            (None, 4) => Flags::ECN_SYN_ACK,
+            (None, _) => Flags::ECE_ACK,
+        };
+        Answer {
+            flow: Flow::new(&Key([self.label.into(), 0]), reversed, ports),
+            seq: Seq(self.numbers.0),
+            ack: Seq(self.numbers.1),
+            flags,
+            window: self.window,
+            options: self.options(),
+            payload: self.octet,
+            hop_limit: self.hop_limit,
+            identification: self.label,
+            ..Answer::EMPTY
+        }
+    }
+}
+
+fuzz_target!(|fields: Fields| {
+    if fields.v6 {
+        returns::<V6>(&fields);
+    } else {
+        returns::<V4>(&fields);
+    }
+});
+
+fn returns<A: Version>(fields: &Fields) {
+    let [source, destination] = fields.ends();
+    let ports = Ports {
+        source: fields.ports.0,
+        destination: fields.ports.1,
+    };
+    let asked = client_packet(
+        (destination, ports.destination),
+        (source, ports.source),
+        (0, 0),
+        0,
+        vec![],
+        0,
+    );
+    let packet = Packet::<A>::parse(&asked, asked.len()).unwrap();
+    let answer = fields.answer(&A::of(destination, source), ports);
+    let len = packet.reply_len(&answer);
+    // In a buffer of another length it is not written.
+    for wrong in [0, len - 1, len + 1] {
+        assert_eq!(packet.reply(&answer, &mut vec![0xa5; wrong]), None);
+    }
+    let mut bytes = vec![0xa5; len];
+    assert_eq!(packet.reply(&answer, &mut bytes), Some(()));
+
+    let datagram = A::parse(&bytes, len).unwrap();
+    assert_eq!(datagram.addresses, A::of(source, destination));
+    assert_eq!(datagram.transport_offset, A::HEADER_LEN);
+    let read = Segment {
+        ports,
+        seq: answer.seq,
+        ack: answer.ack,
+        flags: answer.flags,
+        options: answer.options,
+        payload_len: answer.payload_len(),
+        len: answer.tcp_len(),
+        ecn: Ecn::NOT_ECT,
+    };
+    assert_eq!(Segment::parse(&datagram), Ok(read));
+
+    // This one verifies lengths and checksums.
+    let heard = Heard::read(&bytes);
+    assert_eq!((heard.source, heard.destination), (source, destination));
+    assert_eq!(heard.tcp.source_port, ports.source);
+    assert_eq!(heard.tcp.destination_port, ports.destination);
+    assert_eq!(heard.tcp.sequence_number, answer.seq.0);
+    assert_eq!(heard.tcp.acknowledgment_number, answer.ack.0);
+    assert_eq!(heard.tcp.window_size, answer.window);
+    assert_eq!(heard.payload, answer.payload);
+    assert_eq!(heard.timestamps, fields.timestamps);
+    let label = if A::HAS_LABEL {
+        answer.flow.label() & 0xf_ffff
+    } else {
+        answer.identification & 0xffff
+    };
+    assert_eq!(heard.label, label);
+    let (mut mss, mut window_scale, mut sack_permitted) = (None, None, false);
+    for option in heard.tcp.options_iterator() {
+        match option.unwrap() {
+            TcpOptionElement::MaximumSegmentSize(value) => mss = Some(value),
+            TcpOptionElement::WindowScale(shift) => window_scale = Some(shift),
+            TcpOptionElement::SelectiveAcknowledgementPermitted => sack_permitted = true,
+            _ => {}
+        }
+    }
+    assert_eq!(
+        (mss, window_scale, sack_permitted),
+        (fields.mss, fields.window_scale, fields.sack_permitted)
+    );
+}
