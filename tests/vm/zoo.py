@@ -130,6 +130,8 @@ class Zoo:
         lines += [f"route add 10.{32 * (1 + way)}.0.0/11 via 192.0.2.{16 * way + 1} dev {dev}",
                   f"route add 2001:db8:{0x10 + way:x}::/48 via 2001:db8:1:{way}::1 dev {dev}"]
         self.server.ip(*lines)
+        # Answers keep their order, on which the end of a step relies; fq_codel may change it.
+        self.server.run("tc", "qdisc", "replace", "dev", dev, "root", "noqueue")
 
     def run(self, *words):
         """Runs the program; whether the judge was content. What it prints goes where ours does."""
