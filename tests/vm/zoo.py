@@ -41,7 +41,7 @@ class Zoo:
         try:
             sh("modprobe", "xt_TARPIT")
             sh("modprobe", "tun")
-            self.server, self.client = self.host("zoo-server"), self.host("zoo-client")
+            self.server, self.client = self.host(), self.host()
             link(self.client, "c0", self.server, "s0")
             links = {"veth": self.veth(mac(2, 0))}
             links |= {"tap": self.tun("t0", IFF_TAP), "frags": self.tun("t1", IFF_TAP | IFF_NAPI | IFF_NAPI_FRAGS)}
@@ -88,8 +88,8 @@ class Zoo:
             host.close()
         unload()
 
-    def host(self, name):
-        host = Host(name)
+    def host(self):
+        host = Host()
         self.hosts.append(host)
         return host
 

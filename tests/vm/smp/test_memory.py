@@ -31,8 +31,8 @@ EACH = int.from_bytes(b"\0\0\0\0\0\0\0\1" * BATCH)
 class Batch:
     """A row of packets that one system call sends or receives."""
 
-    def __init__(self):
-        count, self.data = BATCH, bytearray(BATCH * STRIDE)
+    def __init__(self, count=BATCH):
+        self.data = bytearray(count * STRIDE)
         base = ctypes.addressof((ctypes.c_char * len(self.data)).from_buffer(self.data))
         self.vectors = (ctypes.c_uint64 * (2 * count))()
         # struct mmsghdr: msghdr of 56 bytes, msg_len and padding.

@@ -7,7 +7,7 @@ import pytest
 import zoo
 
 KEPT = "/xt/tests/zoo/kept"
-SLICES = 2  # of each seed, 3,000 segments or so each
+SLICES = 5  # of each seed, 2,600 segments or so each
 
 
 @pytest.mark.parametrize(("defrag", "seen"), zoo.WORLDS, ids=["plain", "seen", "defrag", "defrag-seen"])
