@@ -279,21 +279,30 @@ impl Addresses for V6 {
     #[inline(always)]
     fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum> {
         let header: &mut [u8; V6_LEN] = header.try_into().ok()?;
-        let (fixed, mut rest) = header.split_first_chunk_mut::<8>()?;
-        let [l0, l1] = tcp_len.to_be_bytes();
-        let [_, f0, f1, f2] = answer.flow.label().to_be_bytes();
-        *fixed = [0x60, f0 & 0x0f, f1, f2, l0, l1, TCP, answer.hop_limit];
-        let mut sum = Sum(0);
-        for pair in [self.destination, self.source] {
-            for long in pair {
-                let (to, left) = rest.split_first_chunk_mut::<8>()?;
-                *to = long.to_ne_bytes();
-                rest = left;
-            }
-            sum = sum.add_long(pair);
-        }
-        Some(sum)
+        let label = u64::from(answer.flow.label() & 0xf_ffff);
+        let first = 6u64 << 60
+            | label << 32
+            | u64::from(tcp_len) << 16
+            | u64::from(TCP) << 8
+            | u64::from(answer.hop_limit);
+        let ([s0, s1], [d0, d1]) = (self.source, self.destination);
+        let mut rest = header.as_mut_slice();
+        put_long(&mut rest, first.to_be())?;
+        put_long(&mut rest, d0)?;
+        put_long(&mut rest, d1)?;
+        put_long(&mut rest, s0)?;
+        put_long(&mut rest, s1)?;
+        Some(Sum(0).add_long(self.source).add_long(self.destination))
     }
+}
+
+/// Writes the next eight bytes, as they lie in memory; `None` when there is no room.
+#[inline(always)]
+fn put_long(rest: &mut &mut [u8], long: u64) -> Option<()> {
+    let (next, left) = take(rest).split_first_chunk_mut::<8>()?;
+    *next = long.to_ne_bytes();
+    *rest = left;
+    Some(())
 }
 
 const fn halves(address: [u8; 16]) -> [u64; 2] {
