@@ -286,23 +286,15 @@ impl Addresses for V6 {
             | u64::from(TCP) << 8
             | u64::from(answer.hop_limit);
         let ([s0, s1], [d0, d1]) = (self.source, self.destination);
-        let mut rest = header.as_mut_slice();
-        put_long(&mut rest, first.to_be())?;
-        put_long(&mut rest, d0)?;
-        put_long(&mut rest, d1)?;
-        put_long(&mut rest, s0)?;
-        put_long(&mut rest, s1)?;
-        Some(Sum(0).add_long(self.source).add_long(self.destination))
+        let (fixed, addresses) = header.split_first_chunk_mut::<8>()?;
+        *fixed = first.to_be_bytes();
+        let mut words = Writer::new(addresses, Sum(0));
+        words.put_long(d0)?;
+        words.put_long(d1)?;
+        words.put_long(s0)?;
+        words.put_long(s1)?;
+        words.finish(None)
     }
-}
-
-/// Writes the next eight bytes, as they lie in memory; `None` when there is no room.
-#[inline(always)]
-fn put_long(rest: &mut &mut [u8], long: u64) -> Option<()> {
-    let (next, left) = take(rest).split_first_chunk_mut::<8>()?;
-    *next = long.to_ne_bytes();
-    *rest = left;
-    Some(())
 }
 
 const fn halves(address: [u8; 16]) -> [u64; 2] {
@@ -340,6 +332,18 @@ impl<'a> Writer<'a> {
         Some(())
     }
 
+    /// Writes two words at once, as they lie in memory; `None` when there is no room.
+    #[inline(always)]
+    fn put_long(&mut self, long: u64) -> Option<()> {
+        let (next, rest) = take(&mut self.rest).split_first_chunk_mut::<8>()?;
+        *next = long.to_ne_bytes();
+        self.rest = rest;
+        // CAST: the two halves, exactly.
+        let halves = (long >> 32).wrapping_add(u64::from(long as u32));
+        self.sum = self.sum.wrapping_add(halves);
+        Some(())
+    }
+
     /// Writes the octet that is left at the end; `None` when there is room for less, or more.
     #[inline]
     pub(super) fn finish(self, octet: Option<u8>) -> Option<Sum> {
@@ -366,14 +370,6 @@ impl Sum {
 
     const fn add(self, word: u32) -> Self {
         Self(self.0.wrapping_add(word as u64))
-    }
-
-    const fn add_long(self, [a, b]: [u64; 2]) -> Self {
-        // CAST: the two halves of each, exactly.
-        self.add((a >> 32) as u32)
-            .add(a as u32)
-            .add((b >> 32) as u32)
-            .add(b as u32)
     }
 
     /// The checksum, as it lies in memory.
