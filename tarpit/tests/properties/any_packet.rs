@@ -164,15 +164,23 @@ fn no_longer(answer: &Answer, len: usize, policy: Policy) -> bool {
 fn sent(asked: &Asked) -> (etherparse::TcpHeader, Option<(u32, u32)>, u32) {
     let at = if asked.family == Family::V4 { 20 } else { 40 };
     let (tcp, payload) = etherparse::TcpHeader::from_slice(&asked.bytes[at..]).unwrap();
+    // As Linux reads them: an option of a length that is not its own is skipped (tcp_parse_options()), where
+    // etherparse stops. The last timestamps count.
     let mut timestamps = None;
-    for option in tcp.options_iterator() {
-        match option {
-            Ok(etherparse::TcpOptionElement::Timestamp(value, echo)) => {
-                timestamps = Some((value, echo))
+    let mut rest = tcp.options.as_slice();
+    while let [kind, following @ ..] = rest {
+        rest = match (kind, following) {
+            (0, _) => break,
+            (1, _) => following,
+            (_, &[len @ 2.., ..]) if usize::from(len) <= rest.len() => {
+                if let (8, 10, &[_, v0, v1, v2, v3, e0, e1, e2, e3, ..]) = (kind, len, following) {
+                    let (value, echo) = ([v0, v1, v2, v3], [e0, e1, e2, e3]);
+                    timestamps = Some((u32::from_be_bytes(value), u32::from_be_bytes(echo)));
+                }
+                &rest[usize::from(len)..]
             }
-            Ok(_) => {}
-            Err(_) => break,
-        }
+            _ => break,
+        };
     }
     (tcp, timestamps, u32::try_from(payload.len()).unwrap())
 }

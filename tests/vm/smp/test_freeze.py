@@ -13,7 +13,21 @@ import time
 
 import pytest
 import wire
-from lab import ESTABLISHED, FAMILIES, PORT, V4, Lab, Puppet, alive, for_each, sh, tcp_info, unload, wait_until
+from lab import (
+    ESTABLISHED,
+    FAMILIES,
+    PORT,
+    V4,
+    Lab,
+    Puppet,
+    alive,
+    for_each,
+    sh,
+    strangers_may_share,
+    tcp_info,
+    unload,
+    wait_until,
+)
 
 SERVICE = 2400
 BURST = 8  # answers to one source at once, and one more in 2 s
@@ -316,6 +330,7 @@ def neighbour(family, address):
     return address[:-1] + "ffff:1" if family is not V4 else address
 
 
+@strangers_may_share
 def test_a_source_has_a_budget_and_another_one_its_own(lab, family):
     with lab.capture(family, both=False) as capture:
         first, second = lab.stranger(family), lab.stranger(family)
@@ -327,6 +342,7 @@ def test_a_source_has_a_budget_and_another_one_its_own(lab, family):
         assert BURST <= answers_to(lab, family, capture, second, 60) <= most(begin)
 
 
+@strangers_may_share
 def test_the_budget_is_one_for_both_kinds_of_answers_or_each_has_one(lab, family):
     """RSTs for SYN-ACKs and freezing: no more than two budgets, and no endless one."""
     with lab.capture(family, both=False) as capture:
@@ -336,6 +352,7 @@ def test_the_budget_is_one_for_both_kinds_of_answers_or_each_has_one(lab, family
         assert BURST <= total <= 2 * most(begin)
 
 
+@strangers_may_share
 def test_unanswered_segments_cost_no_budget(lab, family):
     """Nor do the answers of the tarpit proper."""
     with lab.capture(family, both=False) as capture:

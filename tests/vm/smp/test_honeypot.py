@@ -6,7 +6,19 @@ import time
 
 import pytest
 import wire
-from lab import ESTABLISHED, FAMILIES, PORT, Lab, Puppet, alive, for_each, tcp_info, wait_until, wide_window
+from lab import (
+    ESTABLISHED,
+    FAMILIES,
+    PORT,
+    Lab,
+    Puppet,
+    alive,
+    for_each,
+    strangers_may_share,
+    tcp_info,
+    wait_until,
+    wide_window,
+)
 
 HONEYPOT = 2323
 # MSS of the lab's wire.
@@ -306,6 +318,7 @@ def test_bare_ack_after_data_is_not_answered(lab, family, ts):
             assert puppet.quiet(), f"a bare ACK at {at}"
 
 
+@strangers_may_share
 def test_syn_ack_is_told_that_nobody_asked_within_limits(lab, family):
     with lab.capture(family, both=False) as capture:
         src = lab.stranger(family)
