@@ -142,15 +142,25 @@ static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_p
 	       !skb_metadata_dst((struct sk_buff *)skb);
 }
 
-/* Whether the source is an address of this host; in PREROUTING and for IPv6 nobody has looked. */
-static bool is_from_here(const struct sk_buff *skb, const struct xt_action_param *par)
+/*
+ * Whether the source is an address of this host, which nobody has looked at in PREROUTING and for IPv6, or the
+ * broadcast address of a subnet, which the route of an answer would tell.
+ */
+static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
 	if (xt_family(par) == NFPROTO_IPV6)
 		return ipv6_chk_addr(xt_net(par), &ipv6_hdr(skb)->saddr, NULL, 0);
-	return ipv4_is_loopback(iph->saddr) || ipv4_is_loopback(iph->daddr) ||
-	       inet_addr_type_dev_table(xt_net(par), xt_in(par), iph->saddr) == RTN_LOCAL;
+	if (ipv4_is_loopback(iph->saddr) || ipv4_is_loopback(iph->daddr))
+		return true;
+	switch (inet_addr_type_dev_table(xt_net(par), xt_in(par), iph->saddr)) {
+	case RTN_LOCAL:
+	case RTN_BROADCAST:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
@@ -172,7 +182,7 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 			return NF_DROP;
 		call.in = came_from(skb, par);
 		if (rule->flags & XT_TARPIT_HAIRPIN && came_by_ethernet(skb, par) &&
-		    (is_from_here(skb, par) || !find_station(&call.back, xt_in(par), skb)))
+		    (is_no_peer(skb, par) || !find_station(&call.back, xt_in(par), skb)))
 			return NF_DROP;
 	}
 	mtu = READ_ONCE(call.in->mtu);

@@ -277,9 +277,9 @@ def test_hairpin_does_not_answer_frames_for_others(lab, family, mac):
         assert puppet.quiet()
 
 
-def test_hairpin_does_not_answer_this_hosts_own_address(lab, family):
-    """Before routing nobody has looked at the source, and no route of the answer's tells."""
-    sources = (family.server, "127.0.0.1" if family is V4 else "::1")
+def test_hairpin_does_not_answer_who_is_no_peer(lab, family):
+    """Before routing nobody has looked at the source, and no route of the answer's tells: ours, or a subnet's broadcast."""
+    sources = (family.server, *(("127.0.0.1", "192.0.2.255") if family is V4 else ("::1",)))
     with tarpit(lab, family, "PREROUTING", "--dport", 5007, options=("--hairpin",)):
         with Frames(lab.client, "c0", family) as capture:
             for source in sources:
