@@ -172,7 +172,7 @@ fn sent(asked: &Asked) -> (etherparse::TcpHeader, Option<(u32, u32)>, u32) {
         rest = match (kind, following) {
             (0, _) => break,
             (1, _) => following,
-            (_, &[len @ 2.., ..]) if usize::from(len) <= rest.len() => {
+            (_, &[len @ 2..=40, ..]) if usize::from(len) <= rest.len() => {
                 if let (8, 10, &[_, v0, v1, v2, v3, e0, e1, e2, e3, ..]) = (kind, len, following) {
                     let (value, echo) = ([v0, v1, v2, v3], [e0, e1, e2, e3]);
                     timestamps = Some((u32::from_be_bytes(value), u32::from_be_bytes(echo)));
