@@ -126,6 +126,7 @@ class Host:
     """A network namespace, which ends with its descriptor, its rules in it."""
 
     OWN = "/proc/thread-self/ns/net"
+    ports = iter(range(11000, 20000))  # of clients
 
     def __init__(self):
         home = os.open(self.OWN, os.O_RDONLY | os.O_CLOEXEC)
@@ -230,6 +231,9 @@ class Host:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if prepare:
             prepare(sock)
+        if sock.getsockname()[1] == 0:
+            # The kernel may give one port to two clients, of two families or with two destinations.
+            sock.bind(("", next(Host.ports)))
         sock.settimeout(limit)
         where = (address or family.server, port)
         sock.connect(where + (0, scope) if family is V6 else where)

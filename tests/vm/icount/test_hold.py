@@ -177,11 +177,8 @@ def day():
 
 
 def exchange(capture, port):
-    """What the last connection from this port was: one of the day before may have had it too."""
+    """What the connection from this port was."""
     segments = [s for s in capture.segments() if port in (s.sport, s.dport)]
-    last = [s.seq for s in segments if s.flags == "S"][-1]
-    first = next(i for i, s in enumerate(segments) if s.flags == "S" and s.seq == last)
-    segments = segments[first:]
     return Exchange([s for s in segments if s.outgoing], [s for s in segments if not s.outgoing], segments)
 
 
