@@ -17,11 +17,14 @@ EXPECTED = (
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "counts_memory: looks at how much memory the kernel uses")
+    config.addinivalue_line("markers", "once: finds what is there now and then, so it has no second try")
 
 
 def pytest_collection_modifyitems(session, items):
     """These scenarios rewrite the network and load modules: only where nobody lives."""
     for item in items:
+        if item.get_closest_marker("once"):
+            item.add_marker(pytest.mark.flaky(reruns=0))
         if the_lab.SANITIZER and item.get_closest_marker("counts_memory"):
             item.add_marker(pytest.mark.skip(reason="KASAN keeps what was freed; kmemleak looks for what is lost"))
     if items and not os.path.exists("/xt/tests"):

@@ -33,6 +33,8 @@ import wire
 from lab import FAMILIES, PORT, SANITIZER, V4, Capture, Lab, Puppet, module_users, sh, wait_until
 from test_memory import STRIDE, Batch
 
+pytestmark = pytest.mark.once
+
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 # The numbers of the client's links: the lab's, and one to a victim that comes and goes.
 WIRE, VICTIM = 70, 71

@@ -16,6 +16,8 @@ import pytest
 import wire
 from lab import FAMILIES, PORT, Capture, Lab, slab_kb, wait_until
 
+pytestmark = pytest.mark.once
+
 FLOWS = 100_000
 BATCH = 500  # flows that are under way at once
 STRIDE = 128  # bytes between two packets of a batch

@@ -11,6 +11,8 @@ import struct
 import pytest
 from lab import FAMILIES, FIRST_WINDOW, V4, Lab, Puppet, module_users, sh, slab_kb, tcp_info, wait_until
 
+pytestmark = pytest.mark.once
+
 CLIENTS = 100
 
 

@@ -6,6 +6,8 @@ import random
 import pytest
 import zoo
 
+pytestmark = pytest.mark.once
+
 KEPT = "/xt/tests/zoo/kept"
 SLICES = 5  # of each seed, 2,600 segments or so each
 
