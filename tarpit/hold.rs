@@ -172,9 +172,11 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
                 _ => Silence::BareAck,
             });
         }
-        let kind = match told.offer {
-            Offer::Open => Kind::KeepAlive,
-            _ => Kind::Probe,
+        // Where a stream begins that we talk to, only its first segments tell.
+        let kind = if next == 0 || told.offer == Offer::Open {
+            Kind::KeepAlive
+        } else {
+            Kind::Probe
         };
         let offer = offered_at(told.offer, age_ms, drip);
         return Ok(Choice::window(kind, told.received, offer));
