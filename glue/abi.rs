@@ -79,6 +79,6 @@ extern "C" {
         tcp_len: u32,
         headers: *mut NonNull<u8>,
     ) -> *mut SkBuff;
-    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call, trapped_ms: u32);
+    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call);
     pub(super) fn xt_tarpit_free(reply: *mut SkBuff, call: *const Call);
 }

@@ -73,7 +73,7 @@ pub(super) fn hold(
     // The echo may be made up: a rule without drip never talks.
     let talks = drip && choice.talks && sent < u16::MAX;
     Ok(Answer {
-        kind: choice.kind,
+        kind: if fin { Kind::Fin } else { choice.kind },
         seq: segment.ack,
         // RCV.NXT: what was acknowledged is never taken back.
         ack: first_octet.after(tells.received),
@@ -226,7 +226,7 @@ const fn untimed(place: Place) -> Result<Choice, Silence> {
 
 /// What is chosen as the answer to a segment of a held connection.
 struct Choice {
-    /// What is answered.
+    /// What is answered, unless it is a FIN.
     kind: Kind,
     tells: Told,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
