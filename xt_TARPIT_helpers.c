@@ -45,6 +45,8 @@ static_assert(sizeof(struct xt_tarpit_facts) == 32);
 static_assert(offsetof(struct xt_tarpit_facts, readable) == 16);
 static_assert(offsetof(struct xt_tarpit_facts, len) == 20);
 static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 24);
+static_assert(XT_TARPIT_checksum == 17);
+static_assert(XT_TARPIT_limited == 19);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
