@@ -20,6 +20,7 @@ export CARGO_TARGET_DIR KERNEL
 
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
+built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT eyes
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
@@ -35,7 +36,7 @@ kbuild = kdir=$$(RUSTC=$(RUSTC) tools/metadata --find "$(KDIR)") && \
 	$(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
 
 .PHONY: all
-all: modules ext eyes ## module, extension and programs (the default)
+all: modules ext ## module and extension (the default)
 
 .PHONY: help
 help: ## this list
@@ -64,7 +65,7 @@ eyes: ## tarpit-top and tarpit-exporter, which show who is held
 
 # Installing builds nothing, so that it can be done by another user (sudo), who may know no compiler.
 .PHONY: install
-install: modules_install ext_install eyes_install ## all of it, with the man pages
+install: modules_install ext_install $(and $(wildcard $(built_eyes)),eyes_install) ## both, and the programs if they are built, with the man pages
 
 .PHONY: modules_install
 modules_install: ## the module, under INSTALL_MOD_PATH; depmod unless under DESTDIR
@@ -85,8 +86,8 @@ ext_install: ## the extension and its man page
 
 .PHONY: eyes_install
 eyes_install: ## the programs, their man pages and the exporter's unit
-	@test -e "$(CARGO_TARGET_DIR)/release/tarpit-top" || { echo "the programs are not built: run 'make' first" >&2; exit 1; }
-	$(INSTALL) -D -t "$(DESTDIR)$(BINDIR)" $(addprefix "$(CARGO_TARGET_DIR)"/release/,$(programs))
+	@test -e "$(firstword $(built_eyes))" || { echo "the programs are not built: run 'make eyes' first" >&2; exit 1; }
+	$(INSTALL) -D -t "$(DESTDIR)$(BINDIR)" $(built_eyes)
 	$(INSTALL) -D -m 644 -t "$(DESTDIR)$(UNITDIR)" eyes/tarpit-exporter.service
 	$(INSTALL) -d "$(DESTDIR)$(MANDIR)/man8"
 	@set -ex; for page in $(programs); do \

@@ -52,3 +52,25 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub geoip: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_man_pages_name_every_option() {
+        let pages = [
+            (Top::command(), include_str!("../tarpit-top.8.in")),
+            (Exporter::command(), include_str!("../tarpit-exporter.8.in")),
+        ];
+        for (command, page) in pages {
+            command.clone().debug_assert();
+            for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let written = format!(r"\fB\-\-{option}\fP");
+                assert!(page.contains(&written), "{}: {written}", command.get_name());
+            }
+        }
+    }
+}
