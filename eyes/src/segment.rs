@@ -179,7 +179,7 @@ mod tests {
             any::<SocketAddr>().prop_map(|mut address| {
                 if let SocketAddr::V6(v6) = &mut address {
                     v6.set_scope_id(0); // the kernel shows neither
-                v6.set_flowinfo(0);
+                    v6.set_flowinfo(0);
                 }
                 address
             })
