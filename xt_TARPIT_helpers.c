@@ -34,6 +34,9 @@
 #include "xt_TARPIT.h"
 #include "xt_TARPIT_helpers.h"
 
+#define CREATE_TRACE_POINTS
+#include "xt_TARPIT_trace.h"
+
 #if !IS_ENABLED(CONFIG_IPV6)
 #error "xt_TARPIT needs a kernel with CONFIG_IPV6"
 #endif
@@ -56,8 +59,20 @@ struct station {
 	u16 vlan_tci;			/* of a frame whose tag the card or the bridge has set aside */
 };
 
+/* What /proc/net/stat/xt_TARPIT shows: a line for each CPU, as its neighbours. */
+struct xt_tarpit_stat {
+	u64 column[XT_TARPIT_COLUMN_COUNT];
+};
+
+struct xt_tarpit_net {
+	struct xt_tarpit_stat __percpu *stat;
+};
+
+static unsigned int xt_tarpit_net_id __read_mostly;
+
 struct xt_tarpit_call {
 	const struct xt_action_param *par;
+	struct xt_tarpit_stat __percpu *stat;
 	struct net_device *in;
 	struct station back;
 };
@@ -166,27 +181,39 @@ static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *
 	}
 }
 
+/* Fills in where the packet came from and an answer goes; whether it is from one host to one host. */
+static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
+		     const struct xt_tarpit_tginfo_v1 *rule, u8 family)
+{
+	const struct xt_action_param *par = call->par;
+
+	if (is_bridged(skb, par)) {
+		call->in = bridged_from(skb, par);
+		return call->in && skb->pkt_type == PACKET_HOST && find_station(&call->back, call->in, skb);
+	}
+	if (!for_one_host(skb, par, family))
+		return false;
+	call->in = came_from(skb, par);
+	if (!(rule->flags & XT_TARPIT_HAIRPIN) || !came_by_ethernet(skb, par))
+		return true;
+	return !is_no_peer(skb, par) && find_station(&call->back, xt_in(par), skb);
+}
+
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
 			      const struct xt_tarpit_tginfo_v1 *rule, u8 family, u32 headers_len)
 {
-	struct xt_tarpit_call call = { .par = par };
+	const struct xt_tarpit_net *tn = net_generic(xt_net(par), xt_tarpit_net_id);
+	struct xt_tarpit_call call = { .par = par, .stat = tn->stat };
 	struct xt_tarpit_facts facts;
 	u32 mtu;
 
 	/* Rules for both directions may name us in both (FireHOL); what this host sends is not ours. */
 	if (xt_hooknum(par) == NF_INET_LOCAL_OUT)
 		return XT_CONTINUE;
-	if (is_bridged(skb, par)) {
-		call.in = bridged_from(skb, par);
-		if (!call.in || skb->pkt_type != PACKET_HOST || !find_station(&call.back, call.in, skb))
-			return NF_DROP;
-	} else {
-		if (!for_one_host(skb, par, family))
-			return NF_DROP;
-		call.in = came_from(skb, par);
-		if (rule->flags & XT_TARPIT_HAIRPIN && came_by_ethernet(skb, par) &&
-		    (is_no_peer(skb, par) || !find_station(&call.back, xt_in(par), skb)))
-			return NF_DROP;
+	this_cpu_add(call.stat->column[XT_TARPIT_bytes_in], skb->len);
+	if (!find_way(&call, skb, rule, family)) {
+		xt_tarpit_count(&call, XT_TARPIT_notunicast);
+		return NF_DROP;
 	}
 	mtu = READ_ONCE(call.in->mtu);
 	facts = (struct xt_tarpit_facts) {
@@ -288,24 +315,28 @@ static struct xt_target tarpit_tg_reg[] __read_mostly = {
 	TARPIT(1, 6, xt_tarpit_tginfo_v1),
 };
 
-/* What /proc/net/stat/xt_TARPIT shows: a line for each CPU, as its neighbours. */
-struct xt_tarpit_stat {
-	u64 replies;
-	u64 trapped_ms;
-};
-
-struct xt_tarpit_net {
-	struct xt_tarpit_stat __percpu *stat;
-};
-
-static unsigned int xt_tarpit_net_id __read_mostly;
-
-void xt_tarpit_count(const struct xt_tarpit_call *call, u32 trapped_ms)
+void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
 {
-	const struct xt_tarpit_net *tn = net_generic(xt_net(call->par), xt_tarpit_net_id);
+	this_cpu_inc(call->stat->column[column]);
+}
 
-	this_cpu_inc(tn->stat->replies);
-	this_cpu_add(tn->stat->trapped_ms, trapped_ms);
+/* Kept apart, so that a segment which nobody looks at is only counted. */
+static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_call *call, u8 kind,
+			   u32 thoff, u32 age_ms)
+{
+	struct tcphdr buffer;
+	const struct tcphdr *th = skb_header_pointer(skb, thoff, sizeof(buffer), &buffer);
+
+	if (th)
+		trace_segment(xt_net(call->par), kind, skb, th, age_ms);
+}
+
+void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
+		   u32 age_ms)
+{
+	this_cpu_inc(call->stat->column[kind]);
+	if (trace_segment_enabled())
+		trace(skb, call, kind, thoff, age_ms);
 }
 
 /* What each CPU has told to people who may never have asked, in all namespaces. */
@@ -350,14 +381,20 @@ static void stat_stop(struct seq_file *seq, void *v)
 {
 }
 
+#define COLUMN_NAME(name) #name " "
+
 static int stat_show(struct seq_file *seq, void *v)
 {
 	const struct xt_tarpit_stat *stat = v;
+	int i;
 
-	if (v == SEQ_START_TOKEN)
-		seq_puts(seq, "replies  trapped_ms\n");
-	else
-		seq_printf(seq, "%08llx %08llx\n", stat->replies, stat->trapped_ms);
+	if (v == SEQ_START_TOKEN) {
+		seq_puts(seq, XT_TARPIT_COLUMNS(COLUMN_NAME) "\n");
+		return 0;
+	}
+	for (i = 0; i < XT_TARPIT_COLUMN_COUNT; i++)
+		seq_printf(seq, "%08llx ", stat->column[i]);
+	seq_putc(seq, '\n');
 	return 0;
 }
 
@@ -541,10 +578,10 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call 
 	if (!reusable(skb, len)) {
 		reply = fresh(skb, len);
 		if (!reply)
-			return NULL;
+			goto failed;
 	} else {
 		if (pskb_trim(skb, len) || skb_linearize(skb))
-			return NULL;
+			goto failed;
 		clear_metadata(skb);
 	}
 	attach_conntrack(reply, skb, call->par);
@@ -554,6 +591,9 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call 
 	skb_set_transport_header(reply, len - tcp_len);
 	*headers = reply->data;
 	return reply;
+failed:
+	xt_tarpit_count(call, XT_TARPIT_failed);
+	return NULL;
 }
 
 /* Whether a @local route leads to this host itself, for a packet that came from elsewhere. */
@@ -631,29 +671,8 @@ static int route6(struct net *net, struct sk_buff *skb, const struct xt_tarpit_c
 	return 0;
 }
 
-/* The way of a reply that is a packet of this host. */
-static void send_routed(struct sk_buff *reply, const struct xt_tarpit_call *call)
-{
-	const struct xt_action_param *par = call->par;
-	struct net *net = xt_net(par);
-
-	/* The errors of the output functions are the network's loss; they consume in any case. */
-	if (xt_family(par) == NFPROTO_IPV4) {
-		if (route4(net, reply, par))
-			goto free;
-		ip_local_out(net, NULL, reply);
-	} else {
-		if (route6(net, reply, call))
-			goto free;
-		ip6_local_out(net, NULL, reply);
-	}
-	return;
-free:
-	kfree_skb(reply);
-}
-
-/* The way of a reply that goes back as its packet came. */
-static void send_back(struct sk_buff *reply, const struct station *back,
+/* Prepares a reply to go back as its packet came; whether it can. */
+static bool lead_back(struct sk_buff *reply, const struct station *back,
 		      const struct xt_action_param *par)
 {
 	struct net *net = xt_net(par);
@@ -670,26 +689,44 @@ static void send_back(struct sk_buff *reply, const struct station *back,
 	reply->dev = back->dev;
 	if (back->vlan_proto)
 		__vlan_hwaccel_put_tag(reply, back->vlan_proto, back->vlan_tci);
-	if (skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) ||
-	    dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
-			    reply->len) < 0)
-		kfree_skb(reply);
-	else
-		dev_queue_xmit(reply);
+	return !skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) &&
+	       dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
+			       reply->len) >= 0;
 }
 
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call)
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call, u32 trapped_ms)
 {
+	const struct xt_action_param *par = call->par;
+	const bool is_v4 = xt_family(par) == NFPROTO_IPV4, is_routed = !call->back.dev;
+	struct net *net = xt_net(par);
+	const u32 len = reply->len;
+	bool ready;
+
 	/* As REJECT: the connection of which one end is told that it is gone. */
 	if (tcp_hdr(reply)->rst)
 		nf_ct_set_closing(skb_nfct(reply));
-	if (call->back.dev)
-		send_back(reply, &call->back, call->par);
+	if (!is_routed)
+		ready = lead_back(reply, &call->back, par);
 	else
-		send_routed(reply, call);
+		ready = (is_v4 ? route4(net, reply, par) : route6(net, reply, call)) == 0;
+	if (!ready) {
+		xt_tarpit_free(reply, call);
+		return;
+	}
+	this_cpu_inc(call->stat->column[XT_TARPIT_replies]);
+	this_cpu_add(call->stat->column[XT_TARPIT_bytes_out], len);
+	this_cpu_add(call->stat->column[XT_TARPIT_trapped_ms], trapped_ms);
+	/* From here on, errors are the network's loss; each of these consumes in any case. */
+	if (!is_routed)
+		dev_queue_xmit(reply);
+	else if (is_v4)
+		ip_local_out(net, NULL, reply);
+	else
+		ip6_local_out(net, NULL, reply);
 }
 
-void xt_tarpit_free(struct sk_buff *reply)
+void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call)
 {
+	xt_tarpit_count(call, XT_TARPIT_failed);
 	kfree_skb(reply);
 }

@@ -25,6 +25,22 @@ struct xt_tarpit_facts {
 	u8 family;		/* NFPROTO_IPV4 or NFPROTO_IPV6 */
 };
 
+/* What a packet is, as tarpit/kind.rs has it, in the same order; each is a column of what is counted. */
+#define XT_TARPIT_KINDS(kind, last)						\
+	kind(syn) kind(established) kind(data) kind(probe) kind(keepalive)	\
+	kind(ack) kind(fin) kind(rst) kind(synack) kind(midstream)		\
+	kind(truncated) kind(malformed) kind(fragment) kind(nottcp)		\
+	kind(notunicast) kind(badflags) kind(notours) last(checksum)
+
+/* What is counted in each network namespace: packets by kind, then what was done. */
+#define XT_TARPIT_COLUMNS(column)						\
+	XT_TARPIT_KINDS(column, column)						\
+	column(replies) column(limited) column(failed)				\
+	column(bytes_in) column(bytes_out) column(trapped_ms)
+
+#define XT_TARPIT_ENUM(name) XT_TARPIT_##name,
+enum xt_tarpit_column { XT_TARPIT_COLUMNS(XT_TARPIT_ENUM) XT_TARPIT_COLUMN_COUNT };
+
 /* 128 random bits, drawn before the targets are registered and constant from then on. */
 extern u64 xt_tarpit_key[2];
 
@@ -34,6 +50,14 @@ extern u64 xt_tarpit_key[2];
 int xt_tarpit_register(void);
 void xt_tarpit_unregister(void);
 
+/* Adds one to a column. */
+void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column);
+/*
+ * Counts a segment of this kind, whose TCP header is @thoff bytes into the packet, and traces it. Its client was
+ * held for @age_ms since the answer before.
+ */
+void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
+		   u32 age_ms);
 /* Copies the first @len bytes of a packet of at least as many; false if they cannot be read. */
 bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
 /* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
@@ -46,19 +70,17 @@ u32 xt_tarpit_unverified(u32 second);
 /*
  * Turns @skb into a packet of @len linear, initialised bytes, at @headers, for a reply of which the
  * last @tcp_len are the transport's: @skb itself where it is not needed by anybody else, or a new
- * one. NULL, with @skb still fit to be dropped, when memory is short. The caller owns the result.
+ * one. NULL, with @skb still fit to be dropped, when memory is short, which is counted. The caller owns the result.
  */
 struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 len,
 			       u32 tcp_len, u8 **headers);
 /*
  * Sends a reply of xt_tarpit_turn()'s, whose headers are written; a hop limit of 0 is filled in.
- * Consumes it.
+ * Consumes and counts it, with the @trapped_ms for which its client was held since the one before.
  */
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call);
-/* Counts an answer to a client that was held for @trapped_ms since the one before. */
-void xt_tarpit_count(const struct xt_tarpit_call *call, u32 trapped_ms);
-/* Frees a reply that is not sent. */
-void xt_tarpit_free(struct sk_buff *reply);
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call, u32 trapped_ms);
+/* Frees a reply that is not sent, and counts that. */
+void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call);
 
 /* Owned by Rust, called by C. */
 

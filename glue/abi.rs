@@ -4,6 +4,7 @@
 
 use crate::tarpit::{
     Key,
+    Kind,
     Rule, //
 };
 use core::ptr::NonNull;
@@ -46,6 +47,9 @@ static_assert!(size_of::<Rule>() == 8);
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;
 
+/// The column for answers for which a budget had no room; those before the three of what was done are kinds.
+pub(super) const LIMITED: u32 = Kind::Checksum as u32 + 2;
+
 /// `NF_DROP`: the caller frees the packet.
 pub(super) const NF_DROP: c_uint = 0;
 /// `NF_STOLEN`: the packet is ours.
@@ -57,6 +61,14 @@ extern "C" {
     pub(super) fn xt_tarpit_register() -> c_int;
     pub(super) fn xt_tarpit_unregister();
 
+    pub(super) fn xt_tarpit_count(call: *const Call, column: u32);
+    pub(super) fn xt_tarpit_saw(
+        skb: *const SkBuff,
+        call: *const Call,
+        kind: u32,
+        thoff: u32,
+        age_ms: u32,
+    );
     pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
     pub(super) fn xt_tarpit_checksum(skb: *mut SkBuff, call: *const Call, thoff: u32) -> bool;
     pub(super) fn xt_tarpit_unverified(second: u32) -> u32;
@@ -67,7 +79,6 @@ extern "C" {
         tcp_len: u32,
         headers: *mut NonNull<u8>,
     ) -> *mut SkBuff;
-    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call);
-    pub(super) fn xt_tarpit_count(call: *const Call, trapped_ms: u32);
-    pub(super) fn xt_tarpit_free(reply: *mut SkBuff);
+    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call, trapped_ms: u32);
+    pub(super) fn xt_tarpit_free(reply: *mut SkBuff, call: *const Call);
 }

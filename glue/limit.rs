@@ -54,10 +54,20 @@ static SOURCES: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 /// The connections that were running before their rule ([`remember`]). Who shares an entry takes it over.
 static FROZEN: [Atomic<u64>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 
-/// Takes an answer out of its budget; whether there was one left, and it may go out.
+/// Whether an answer may go out.
+pub(super) enum Admission {
+    /// It may.
+    Granted,
+    /// Its budget has no room.
+    Refused,
+    /// It is none: its segment was to be remembered only.
+    Silent,
+}
+
+/// Takes an answer out of its budget.
 #[inline]
-pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> bool {
-    match limit {
+pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> Admission {
+    let admitted = match limit {
         Limit::None => true,
         Limit::Everyone => everyone(now_ms),
         Limit::Source(bucket) => take(bucket, now_ms),
@@ -65,7 +75,17 @@ pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> bool {
             source,
             flow,
             silent,
-        } => thaw_at(flow, silent, answer, now_ms) && !silent && take(source, now_ms),
+        } => {
+            let known = thaw_at(flow, silent, answer, now_ms);
+            if silent {
+                return Admission::Silent;
+            }
+            known && take(source, now_ms)
+        }
+    };
+    match admitted {
+        true => Admission::Granted,
+        false => Admission::Refused,
     }
 }
 

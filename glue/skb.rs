@@ -6,6 +6,7 @@
 //! [`Outgoing`], which is sent, or freed when it goes out of scope: there is no third way.
 
 use super::abi::{self, Call, Facts, SkBuff};
+use crate::tarpit::Kind;
 use core::{
     mem::ManuallyDrop,
     ptr::NonNull,
@@ -63,6 +64,38 @@ impl<'a> Incoming<'a> {
         let copied =
             unsafe { abi::xt_tarpit_copy(self.skb.as_ptr(), part.as_mut_ptr().cast(), len as u32) };
         copied.then_some(part)
+    }
+
+    /// Counts a packet that is no segment, by what is wrong with it.
+    pub(super) fn count(&self, kind: Kind) {
+        // CAST: the number of a kind is its column.
+        self.count_in(kind as u32);
+    }
+
+    /// Counts an answer that is not given, as its budget has no room.
+    pub(super) fn count_limited(&self) {
+        self.count_in(abi::LIMITED);
+    }
+
+    fn count_in(&self, column: u32) {
+        // SAFETY: `call` is valid by the type invariant.
+        unsafe { abi::xt_tarpit_count(self.call.as_ptr(), column) };
+    }
+
+    /// Counts the segment `offset` bytes into the packet, and shows it to who traces; its client was held for
+    /// `age_ms` since the answer before.
+    pub(super) fn saw(&self, kind: Kind, offset: usize, age_ms: u32) {
+        // SAFETY: `skb` and `call` are valid by the type invariant; the callee only reads.
+        // CAST: the number of a kind is its column; an offset into the packet, whose length is a `u32`.
+        unsafe {
+            abi::xt_tarpit_saw(
+                self.skb.as_ptr(),
+                self.call.as_ptr(),
+                kind as u32,
+                offset as u32,
+                age_ms,
+            )
+        };
     }
 
     /// Whether the checksum of the TCP segment `offset` bytes into the packet is right.
@@ -136,24 +169,18 @@ impl Outgoing {
         unsafe { slice::from_raw_parts_mut(self.headers.as_ptr(), self.len) }
     }
 
-    /// Counts the reply, and the time that its peer has spent since the one before.
-    pub(super) fn count(&self, trapped_ms: u32) {
-        // SAFETY: by the type invariant `call` is valid.
-        unsafe { abi::xt_tarpit_count(self.call.as_ptr(), trapped_ms) };
-    }
-
-    /// Sends the reply, whose headers have been written.
-    pub(super) fn send(self) {
+    /// Sends the reply, whose headers have been written; its peer was held for `trapped_ms` since the one before.
+    pub(super) fn send(self, trapped_ms: u32) {
         let this = ManuallyDrop::new(self);
         // SAFETY: by the type invariant `reply` is owned and `call` valid. The callee consumes the
         // reply, and `ManuallyDrop` keeps it from being freed again.
-        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.call.as_ptr()) };
+        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.call.as_ptr(), trapped_ms) };
     }
 }
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        // SAFETY: by the type invariant `reply` is owned, and `send` has not consumed it.
-        unsafe { abi::xt_tarpit_free(self.reply.as_ptr()) };
+        // SAFETY: by the type invariant `reply` is owned and `call` valid, and `send` has not consumed it.
+        unsafe { abi::xt_tarpit_free(self.reply.as_ptr(), self.call.as_ptr()) };
     }
 }

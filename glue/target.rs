@@ -4,12 +4,16 @@
 
 use super::{
     abi::{self, Call, Facts, SkBuff},
-    limit,
+    limit::{
+        self,
+        Admission, //
+    },
     skb::Incoming, //
 };
 use crate::tarpit::{
     Addresses,
     Env,
+    Kind,
     Packet,
     Policy,
     Rule,
@@ -90,7 +94,7 @@ fn take<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
     match Packet::<A>::parse(incoming.headers(), facts.len as usize) {
         Ok(packet) => answer(incoming, facts, &packet),
         Err(Silence::Truncated) if incoming.is_nonlinear() => take_scattered::<A>(incoming, facts),
-        Err(_) => abi::NF_DROP,
+        Err(silence) => refuse(&incoming, silence),
     }
 }
 
@@ -106,14 +110,20 @@ fn take_scattered<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint
     };
     match packet {
         Ok(packet) => answer(incoming, facts, &packet),
-        Err(_) => abi::NF_DROP,
+        Err(silence) => refuse(&incoming, silence),
     }
+}
+
+/// What cannot be read as a segment is counted, and dropped.
+fn refuse(incoming: &Incoming<'_>, silence: Silence) -> c_uint {
+    incoming.count(silence.kind());
+    abi::NF_DROP
 }
 
 /// The headers of a packet: IPv6 with a handful of extension headers, then TCP with its options.
 const MAX_HEADERS: usize = 256;
 
-/// Asks the core, checks what only the kernel can, the checksum and the budgets, turns the packet into the
+/// Asks the core, counts what it was, checks what only the kernel can, the checksum and the budgets, turns the packet into the
 /// reply and sends it; the verdict for what is left of the packet.
 #[inline]
 fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A>) -> c_uint {
@@ -131,21 +141,30 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
     };
     // Looked at where it was written, and not moved.
     let mut decision = packet.respond(&policy, &env);
+    let (kind, offset) = (packet.kind(&decision), packet.transport_offset());
     let Ok(answer) = &mut decision else {
+        incoming.saw(kind, offset, 0);
         return abi::NF_DROP;
     };
-    if !incoming.checksum_is_right(packet.transport_offset())
-        || !limit::admit(packet.limit(answer, env.key), answer, facts.now_ms)
-    {
+    if !incoming.checksum_is_right(offset) {
+        incoming.saw(Kind::Checksum, offset, 0);
         return abi::NF_DROP;
+    }
+    incoming.saw(kind, offset, answer.trapped_ms);
+    match limit::admit(packet.limit(answer, env.key), answer, facts.now_ms) {
+        Admission::Granted => {}
+        Admission::Silent => return abi::NF_DROP,
+        Admission::Refused => {
+            incoming.count_limited();
+            return abi::NF_DROP;
+        }
     }
     let Some(mut outgoing) = incoming.turn(packet.reply_len(answer), answer.tcp_len()) else {
         return abi::NF_DROP;
     };
     let verdict = outgoing.verdict();
     if packet.reply(answer, outgoing.headers_mut()).is_some() {
-        outgoing.count(answer.trapped_ms);
-        outgoing.send();
+        outgoing.send(answer.trapped_ms);
     }
     verdict
 }

@@ -11,10 +11,11 @@ use super::hold::{hold, Manner};
 use super::honeypot::take;
 use super::ip::Ecn;
 use super::isn::Flow;
+use super::kind::Kind;
 use super::reply::{Answer, Budget};
 use super::seq::Seq;
 use super::stamp::{Offer, Told};
-use super::tcp::{Flags, Kind, Segment, Timestamps, HEADER_LEN};
+use super::tcp::{Control, Flags, Segment, Timestamps, HEADER_LEN};
 use super::Env;
 
 /// The data of a rule as user space writes them: `struct xt_tarpit_tginfo_v1` of xt_TARPIT.h.
@@ -127,12 +128,35 @@ pub enum Silence {
     BadFlags,
     /// A segment whose numbers do not fit any answer of ours.
     NotOurs,
-    /// An acknowledgment that expects no answer.
+    /// The acknowledgment that ends the handshake.
+    Handshake,
+    /// Another one that expects no answer.
     BareAck,
     /// Data that are left in flight a while longer.
     Patience,
     /// The answer would be longer than the packet. None is: whoever changes the answers is kept from it.
-    TooShort,
+    TooShort(Kind),
+}
+
+impl Silence {
+    /// What it is that is not answered, unless it is a FIN.
+    #[inline]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Truncated => Kind::Truncated,
+            Self::Malformed => Kind::Malformed,
+            Self::Fragment => Kind::Fragment,
+            Self::NotTcp => Kind::NotTcp,
+            Self::NotUnicast => Kind::NotUnicast,
+            Self::Reset => Kind::Rst,
+            Self::BadFlags => Kind::BadFlags,
+            Self::NotOurs => Kind::NotOurs,
+            Self::Handshake => Kind::Established,
+            Self::BareAck => Kind::Ack,
+            Self::Patience => Kind::Data,
+            Self::TooShort(kind) => kind,
+        }
+    }
 }
 
 /// The window of the SYN-ACK, in octets, for a peer with timestamps.
@@ -148,21 +172,25 @@ pub const FIRST_WINDOW: u16 = 24;
 /// The reason to be silent.
 #[inline(never)]
 pub(super) fn decide(
-    kind: Kind,
+    control: Control,
     segment: &Segment,
     flow: Flow,
     policy: &Policy,
     env: &Env<'_>,
 ) -> Result<Answer, Silence> {
-    let mut answer = match (policy.mode, kind) {
+    let mut answer = match (policy.mode, control) {
         // RFC 9293, 3.10.7.1: nobody is here.
-        (Mode::Reset, _) => reset(segment, Budget::Everyone),
+        (Mode::Reset, _) => reset(
+            segment,
+            Kind::by_control(control, segment),
+            Budget::Everyone,
+        ),
         // 3.10.7.2: a connection is wanted.
-        (_, Kind::Syn) => syn_ack(segment, flow, policy, env),
+        (_, Control::Syn) => syn_ack(segment, flow, policy, env),
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
-        (_, Kind::SynAck) => reset(segment, Budget::Source),
+        (_, Control::SynAck) => reset(segment, Kind::SynAck, Budget::Source),
         // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
-        (Mode::Tarpit { profile, drip }, Kind::Ack { fin }) => {
+        (Mode::Tarpit { profile, drip }, Control::Ack { fin }) => {
             let manner = Manner {
                 profile,
                 drip: drip && segment.options.has_timestamps(),
@@ -170,13 +198,13 @@ pub(super) fn decide(
             };
             hold(segment, flow, fin, &manner, env)?
         }
-        (Mode::Honeypot, Kind::Ack { fin }) => take(segment, flow, fin, policy, env)?,
+        (Mode::Honeypot, Control::Ack { fin }) => take(segment, flow, fin, policy, env)?,
         // 3.10.7.4 would drop it in any state.
-        (_, Kind::Other) => return Err(Silence::BadFlags),
+        (_, Control::Other) => return Err(Silence::BadFlags),
     };
     // What is not verified must not be amplified. The octet that we send goes to verified peers only.
     if answer.tcp_len() > segment.len.saturating_add(answer.payload_len()) {
-        return Err(Silence::TooShort);
+        return Err(Silence::TooShort(answer.kind));
     }
     answer.flow = flow;
     answer.hop_limit = policy.hop_limit;
@@ -213,6 +241,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
         && syn.flags.0 & Flags::ECN_SETUP.0 == Flags::ECN_SETUP.0
         && syn.ecn == Ecn::NOT_ECT;
     Answer {
+        kind: Kind::Syn,
         seq: isn,
         ack: syn.seq.after(1),
         flags: if ecn {
@@ -287,7 +316,7 @@ impl Profile {
 const LAST_CHANCE: u16 = 36;
 
 /// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
-fn reset(segment: &Segment, budget: Budget) -> Answer {
+fn reset(segment: &Segment, kind: Kind, budget: Budget) -> Answer {
     let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
     } else {
@@ -297,6 +326,7 @@ fn reset(segment: &Segment, budget: Budget) -> Answer {
         (Seq(0), next, Flags::RST_ACK)
     };
     Answer {
+        kind,
         seq,
         ack,
         flags,

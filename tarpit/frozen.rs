@@ -10,6 +10,7 @@
 use super::decide::Silence;
 use super::hold::counted;
 use super::isn::Flow;
+use super::kind::Kind;
 use super::reply::{Answer, Budget};
 use super::seq::Seq;
 use super::tcp::{Flags, Options, Segment, Timestamps};
@@ -23,6 +24,7 @@ pub(super) fn freeze(segment: &Segment, flow: Flow, env: &Env<'_>) -> Result<Ans
         return Err(Silence::NotOurs);
     }
     Ok(Answer {
+        kind: Kind::Midstream,
         seq: segment.ack,
         ack: segment.seq,
         flags: Flags::ACK,

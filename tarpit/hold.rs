@@ -9,6 +9,7 @@ use super::decide::{Profile, Silence, FIRST_WINDOW};
 use super::frozen::freeze;
 use super::ip::Ecn;
 use super::isn::Flow;
+use super::kind::Kind;
 use super::reply::Answer;
 use super::stamp::{self, Offer, Told};
 use super::tcp::{Flags, Options, Segment, Timestamps};
@@ -72,6 +73,7 @@ pub(super) fn hold(
     // The echo may be made up: a rule without drip never talks.
     let talks = drip && choice.talks && sent < u16::MAX;
     Ok(Answer {
+        kind: choice.kind,
         seq: segment.ack,
         // RCV.NXT: what was acknowledged is never taken back.
         ack: first_octet.after(tells.received),
@@ -128,6 +130,15 @@ impl Place {
         !self.has_payload() && !self.fin
     }
 
+    /// Why this, empty and not before RCV.NXT, gets no answer, if the stream starts at `first`.
+    const fn acknowledges(self, first: i32) -> Silence {
+        if self.start == first {
+            Silence::Handshake
+        } else {
+            Silence::BareAck
+        }
+    }
+
     /// What the last answer told the sender of this segment, by its echo.
     const fn told(self, echo: u32) -> Option<Told> {
         // It ended no later than one octet behind the start; and no FIN is sent behind an octet that was
@@ -150,22 +161,34 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
         // Nothing was taken yet: this is an acknowledgment, or a FIN, behind data that have not
         // come, more of them maybe than the stamp can count. A client that we talk to has no
         // more in flight than the small window, and starts at no known number.
-        return Err(Silence::BareAck);
+        return Err(place.acknowledges(0));
     }
     if place.is_empty() {
         // A probe or a keep-alive starts one octet before RCV.NXT (tcp_xmit_probe_skb;
         // RFC 9293, 3.8.4), an acknowledgment at SND.NXT, which is never before RCV.NXT.
         if start >= next {
-            return Err(Silence::BareAck);
+            return Err(match told.offer {
+                Offer::Open => place.acknowledges(next),
+                _ => Silence::BareAck,
+            });
         }
-        return Ok(Choice::window(
-            told.received,
-            offered_at(told.offer, age_ms, drip),
-        ));
+        // Where a stream begins that we talk to, only its first segments tell.
+        let kind = if next == 0 || told.offer == Offer::Open {
+            Kind::KeepAlive
+        } else {
+            Kind::Probe
+        };
+        let offer = offered_at(told.offer, age_ms, drip);
+        return Ok(Choice::window(kind, told.received, offer));
     }
     if end <= next {
         // It brings nothing new (RFC 9293, 3.10.7.4: not acceptable, so acknowledged).
-        return Ok(Choice::window(told.received, Offer::Closed));
+        let kind = if start == next.wrapping_sub(1) {
+            Kind::KeepAlive
+        } else {
+            Kind::Data
+        };
+        return Ok(Choice::window(kind, told.received, Offer::Closed));
     }
     if start > next {
         // What is missing before it comes again, and is not missed.
@@ -182,20 +205,29 @@ const fn untimed(place: Place) -> Result<Choice, Silence> {
     // does not probe as long as it has data in flight, and the last octet of them is never taken. A FIN
     // of its own is behind them, but for one that is all that was sent.
     if !place.has_payload() && start >= place.fin as i32 {
-        return Err(Silence::BareAck);
+        return Err(place.acknowledges(0));
     }
     if start < 0 {
-        return Ok(Choice::window(0, Offer::Closed));
+        let kind = if end > 0 { Kind::Data } else { Kind::KeepAlive };
+        return Ok(Choice::window(kind, 0, Offer::Closed));
     }
     // What comes again starts at RCV.NXT. A single octet may be a probe (BSD, Windows).
     let octet = end.wrapping_sub(start) > 1;
+    // The first one is none: no window has been closed yet.
+    let kind = if octet || start == 0 {
+        Kind::Data
+    } else {
+        Kind::Probe
+    };
     // CAST: `start` is not negative; a truth value is 0 or 1.
     let received = (start as u32).wrapping_add(octet as u32);
-    Ok(Choice::window(received, Offer::Closed))
+    Ok(Choice::window(kind, received, Offer::Closed))
 }
 
 /// What is chosen as the answer to a segment of a held connection.
 struct Choice {
+    /// What is answered.
+    kind: Kind,
     tells: Told,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
     back_dated_ms: u32,
@@ -206,8 +238,9 @@ struct Choice {
 
 impl Choice {
     /// What was received before, and an offer.
-    const fn window(received: u32, offer: Offer) -> Self {
+    const fn window(kind: Kind, received: u32, offer: Offer) -> Self {
         Self {
+            kind,
             tells: Told { received, offer },
             back_dated_ms: 0,
             talks: matches!(offer, Offer::Drip),
@@ -216,7 +249,8 @@ impl Choice {
 
     /// So many octets more, and no window.
     const fn taking(told: Told, octets: u32) -> Self {
-        Self::window(told.received.wrapping_add(octets), Offer::Closed)
+        let received = told.received.wrapping_add(octets);
+        Self::window(Kind::Data, received, Offer::Closed)
     }
 }
 
@@ -297,7 +331,7 @@ fn taken(
         },
         // A single octet may be a probe (BSD, which waits 60 s at most): it gets its answer.
         Offer::Closed | Offer::Probed if there == 1 && age_ms < PROBE_MS => {
-            Choice::window(told.received, Offer::Closed)
+            Choice::window(Kind::Probe, told.received, Offer::Closed)
         }
         Offer::Closed | Offer::Probed if age_ms >= IN_FLIGHT_MS => Choice::taking(told, 1),
         Offer::Closed | Offer::Probed => return Err(Silence::Patience),

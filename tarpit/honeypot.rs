@@ -9,6 +9,7 @@
 use super::decide::{Policy, Silence};
 use super::hold::{counted, echoed};
 use super::isn::Flow;
+use super::kind::Kind;
 use super::reply::{Answer, Budget};
 use super::stamp;
 use super::tcp::{Flags, Options, Segment, Timestamps};
@@ -40,14 +41,25 @@ pub(super) fn take(
     if !(-1..=reach).contains(&start) {
         return Err(Silence::NotOurs);
     }
-    let (len, budget) = match segment.octets() {
-        0 if !fin && !is_keep_alive(start, echo, env.now_ms) => return Err(Silence::BareAck),
+    let (kind, len, budget) = match segment.octets() {
+        0 if !fin && !is_keep_alive(start, echo, env.now_ms) => {
+            return Err(match start {
+                0 => Silence::Handshake,
+                _ => Silence::BareAck,
+            })
+        }
         // It starts one octet before RCV.NXT (RFC 9293, 3.8.4). If this is none, BSD answers the acknowledgment of
         // an octet that it has not sent: the budget ends it.
-        0 if !fin => (1, Budget::Source),
-        octets => (octets.wrapping_add(u32::from(fin)), Budget::None),
+        0 if !fin => (Kind::KeepAlive, 1, Budget::Source),
+        1 if start < 0 && !fin => (Kind::KeepAlive, 1, Budget::None),
+        octets => (
+            Kind::Data,
+            octets.wrapping_add(u32::from(fin)),
+            Budget::None,
+        ),
     };
     Ok(Answer {
+        kind,
         seq: segment.ack,
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },

@@ -23,6 +23,7 @@ mod hold;
 mod honeypot;
 pub mod ip;
 pub mod isn;
+mod kind;
 pub mod reply;
 pub mod seq;
 pub mod stamp;
@@ -31,11 +32,12 @@ pub mod tcp;
 pub use decide::{Policy, Rule, Silence};
 pub use ip::{Addresses, V4, V6};
 pub use isn::Key;
+pub use kind::Kind;
 pub use reply::{Answer, Limit};
 
 use decide::{decide, Mode};
 use isn::Flow;
-use tcp::Segment;
+use tcp::{Flags, Segment};
 
 /// What the world is like at the moment of the decision.
 #[derive(Clone, Copy, Debug)]
@@ -92,14 +94,27 @@ impl<A: Addresses> Packet<A> {
     /// The [`Silence`] that is to be kept: the packet is to be dropped without an answer.
     #[inline(always)]
     pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Answer, Silence> {
-        let kind = self.segment.flags.kind()?;
+        let control = self.segment.flags.control()?;
         // What gets no answer costs no hash, nor does a reset with no place for a label.
         let flow = if A::HAS_LABEL || policy.mode != Mode::Reset {
             Flow::new(env.key, &self.addresses, self.segment.ports)
         } else {
             Flow::NONE
         };
-        decide(kind, &self.segment, flow, policy, env)
+        decide(control, &self.segment, flow, policy, env)
+    }
+
+    /// What the packet is, when this is the decision on it.
+    #[inline]
+    pub const fn kind(&self, decision: &Result<Answer, Silence>) -> Kind {
+        let kind = match decision {
+            Ok(answer) => answer.kind,
+            Err(silence) => silence.kind(),
+        };
+        match self.segment.flags.has(Flags::FIN) {
+            true => kind.ending(),
+            false => kind,
+        }
     }
 
     /// Which budget must have room before the answer is sent.

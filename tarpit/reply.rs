@@ -4,12 +4,15 @@
 
 use super::ip::{Sum, Writer};
 use super::isn::{Flow, Ports};
+use super::kind::Kind;
 use super::seq::Seq;
 use super::tcp::{Flags, Options, HEADER_LEN};
 
 /// What is said to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// What is answered, unless it is a FIN.
+    pub kind: Kind,
     /// The flow that the segment belongs to.
     pub flow: Flow,
     /// SEG.SEQ.
@@ -38,6 +41,7 @@ pub struct Answer {
 impl Answer {
     /// One that says nothing.
     pub const EMPTY: Self = Self {
+        kind: Kind::Data,
         flow: Flow::NONE,
         seq: Seq(0),
         ack: Seq(0),

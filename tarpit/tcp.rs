@@ -33,7 +33,7 @@ pub struct Segment {
 
 /// What a segment is, by its control bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Control {
     /// It wants a connection.
     Syn,
     /// It accepts one.
@@ -87,16 +87,16 @@ impl Flags {
     ///
     /// [`Silence::Reset`]: a reset is discarded, whatever else it claims to be (RFC 9293, 3.10.7.1).
     #[inline]
-    pub(super) const fn kind(self) -> Result<Kind, Silence> {
+    pub(super) const fn control(self) -> Result<Control, Silence> {
         const MASK: u8 = Flags::FIN.0 | Flags::SYN.0 | Flags::RST.0 | Flags::ACK.0;
 
         Ok(match Self(self.0 & MASK) {
-            Self::SYN => Kind::Syn,
-            Self::SYN_ACK => Kind::SynAck,
-            Self::ACK => Kind::Ack { fin: false },
-            Self::FIN_ACK => Kind::Ack { fin: true },
+            Self::SYN => Control::Syn,
+            Self::SYN_ACK => Control::SynAck,
+            Self::ACK => Control::Ack { fin: false },
+            Self::FIN_ACK => Control::Ack { fin: true },
             flags if flags.has(Self::RST) => return Err(Silence::Reset),
-            _ => Kind::Other,
+            _ => Control::Other,
         })
     }
 }

@@ -352,7 +352,9 @@ fn hold_one(mut world: World, script: Vec<Step>, pauses: Vec<u32>) -> Result<(),
         prop_assert_eq!(world.client.acknowledged(), received);
 
         let ack = world.client.acknowledge(world.now_ms).unwrap();
-        prop_assert_eq!(world.ask(&ack), Err(Silence::BareAck));
+        let said = world.ask(&ack);
+        // Without timestamps, the one that ends the handshake looks the same.
+        prop_assert!([Err(Silence::BareAck), Err(Silence::Handshake)].contains(&said));
     }
     Ok(())
 }

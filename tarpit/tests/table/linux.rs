@@ -238,9 +238,10 @@ fn is_silent_on_an_acknowledgment_with_data_in_flight() {
     };
     for host in hosts() {
         // Nothing was taken: any number may be in flight.
-        for count in 0..=200 {
+        for count in 1..=200 {
             host.ignores(&acknowledgment(0x1000_0001, count, "00"), Silence::BareAck);
         }
+        host.ignores(&acknowledgment(0x1000_0001, 0, "00"), Silence::Handshake);
         // One octet was, or twenty: as far as the stamp tells positions apart.
         for count in 0..=30 {
             host.ignores(&acknowledgment(0x1000_0002, count, "09"), Silence::BareAck);

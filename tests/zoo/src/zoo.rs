@@ -267,10 +267,13 @@ impl Zoo {
             .rewind()
             .and_then(|()| self.replies.read_to_string(&mut text))
             .map_err(|error| error.to_string())?;
-        Ok(text
-            .lines()
-            .skip(1)
-            .filter_map(|line| u64::from_str_radix(line.split_whitespace().next()?, 16).ok())
+        let mut lines = text.lines().map(|line| line.split_whitespace());
+        let column = lines
+            .next()
+            .and_then(|mut names| names.position(|name| name == "replies"))
+            .ok_or("no column of replies")?;
+        Ok(lines
+            .filter_map(|mut cpu| u64::from_str_radix(cpu.nth(column)?, 16).ok())
             .sum())
     }
 
