@@ -31,26 +31,26 @@ pub struct Screen {
     pub place: TableState,
 }
 
-/// A column: its name, its width, and whether it is written at the right.
-type Column = (&'static str, u16, bool);
+/// A column: its name, and whether it is written at the right.
+type Column = (&'static str, bool);
 
 const CLIENTS: [Column; 8] = [
-    ("SOURCE", 39, false),
-    ("PORT", 5, true),
-    ("CC", 2, false),
-    ("DESTINATION", 0, false),
-    ("HELD", 11, true),
-    ("SEGMENTS", 8, true),
-    ("LAST", 11, false),
-    ("AGO", 5, true),
+    ("SOURCE", false),
+    ("PORT", true),
+    ("CC", false),
+    ("DESTINATION", false),
+    ("HELD", true),
+    ("SEGMENTS", true),
+    ("LAST", false),
+    ("AGO", true),
 ];
 const SOURCES: [Column; 6] = [
-    ("SOURCE", 39, false),
-    ("CC", 2, false),
-    ("LOST", 11, true),
-    ("HELD NOW", 8, true),
-    ("CLIENTS", 8, true),
-    ("AGO", 11, true),
+    ("SOURCE", false),
+    ("CC", false),
+    ("LOST", true),
+    ("HELD NOW", true),
+    ("CLIENTS", true),
+    ("AGO", true),
 ];
 
 impl Screen {
@@ -61,8 +61,17 @@ impl Screen {
         }
     }
 
-    /// The list's lines.
-    fn rows(&self, report: &Report) -> Vec<Vec<String>> {
+    /// The list's lines, the names of the columns first, and how wide each column is.
+    fn rows(&self, report: &Report) -> (Vec<Vec<String>>, Vec<usize>) {
+        let columns = self.columns();
+        let mut rows = vec![columns.iter().map(|column| column.0.to_string()).collect()];
+        rows.extend(self.entries(report));
+        let width = |n: usize| rows.iter().map(|row: &Vec<String>| row[n].len()).max();
+        let widths = (0..columns.len()).map(|n| width(n).unwrap_or(0)).collect();
+        (rows, widths)
+    }
+
+    fn entries(&self, report: &Report) -> Vec<Vec<String>> {
         let country = |country: &Option<String>| country.clone().unwrap_or_default();
         match self.list {
             List::Clients => report
@@ -110,27 +119,19 @@ impl Screen {
         lines[0] = lines[0].clone().bold();
         frame.render_widget(ratatui::widgets::Paragraph::new(lines), top);
 
-        let columns = self.columns();
-        let cell = |text: String, right: bool| {
-            let line = Line::from(text);
-            Cell::from(if right { line.right_aligned() } else { line })
-        };
-        let row = |texts: Vec<String>| {
-            Row::new(
-                texts
-                    .into_iter()
-                    .zip(columns)
-                    .map(|(text, column)| cell(text, column.2)),
-            )
-        };
-        let head = row(columns.iter().map(|column| column.0.to_string()).collect());
-        let widths = columns.iter().map(|&(_, width, _)| match width {
-            0 => Constraint::Min(16),
-            39 => Constraint::Max(39),
-            n => Constraint::Length(n),
+        let (rows, widths) = self.rows(report);
+        let mut rows = rows.into_iter().map(|texts| {
+            Row::new(texts.into_iter().zip(self.columns()).map(|(text, column)| {
+                let line = Line::from(text);
+                Cell::from(if column.1 { line.right_aligned() } else { line })
+            }))
         });
-        let table = Table::new(self.rows(report).into_iter().map(row), widths)
+        let head = rows.next().unwrap_or_default();
+        let widths = widths.iter().map(|&n| Constraint::Length(n as u16));
+        let table = Table::default()
             .header(head.style(Style::new().reversed()))
+            .rows(rows)
+            .widths(widths)
             .row_highlight_style(Style::new().bold())
             .column_spacing(2);
         frame.render_stateful_widget(table, middle, &mut self.place);
@@ -179,25 +180,17 @@ pub fn text(report: &Report) -> String {
             list,
             ..Screen::default()
         };
-        let columns = screen.columns();
-        let head = columns.iter().map(|column| column.0.to_string()).collect();
-        let rows: Vec<Vec<String>> = std::iter::once(head).chain(screen.rows(report)).collect();
-        let widths: Vec<_> = (0..columns.len())
-            .map(|n| rows.iter().map(|row| row[n].len()).max().unwrap_or(0))
-            .collect();
+        let (rows, widths) = screen.rows(report);
         text.push('\n');
         for row in rows {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .zip(columns)
-                .map(|((cell, &width), column)| {
-                    if column.2 {
-                        format!("{cell:>width$}")
-                    } else {
-                        format!("{cell:<width$}")
-                    }
-                });
+            let cells = row.iter().zip(&widths).zip(screen.columns());
+            let cells = cells.map(|((cell, &width), column)| {
+                if column.1 {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            });
             text += cells.collect::<Vec<_>>().join("  ").trim_end();
             text.push('\n');
         }
