@@ -25,11 +25,12 @@ impl Countries {
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The country's two letters, if it is known.
+    /// The country's two letters, if it is known and has such: it goes to terminals and to Prometheus as it is.
     pub fn of(&self, address: IpAddr) -> Option<String> {
         let found = self.0.as_ref()?.lookup(address).ok()?;
         let path = ["country", "iso_code"].map(PathElement::Key);
-        found.decode_path(&path).ok().flatten()
+        let code: String = found.decode_path(&path).ok().flatten()?;
+        (code.len() == 2 && code.bytes().all(|letter| letter.is_ascii_uppercase())).then_some(code)
     }
 }
 
@@ -52,10 +53,10 @@ mod tests {
     }
 
     /// A tree of one node: the lower half of IPv4 is in Utopia, the upper half nowhere.
-    fn utopia() -> Vec<u8> {
+    fn utopia(code: &str) -> Vec<u8> {
         let mut bytes = vec![0, 0, 17, 0, 0, 1]; // the first byte of data, and "not found"
         bytes.extend([0; 16]);
-        bytes.extend(map(&[("country", map(&[("iso_code", text("UT"))]))]));
+        bytes.extend(map(&[("country", map(&[("iso_code", text(code))]))]));
         bytes.extend(b"\xab\xcd\xefMaxMind.com");
         bytes.extend(map(&[
             ("binary_format_major_version", vec![0xa1, 2]),
@@ -73,13 +74,17 @@ mod tests {
 
     #[test]
     fn an_address_has_the_country_of_its_network() {
-        let countries = Countries(Some(Reader::from_source(utopia()).unwrap()));
+        let countries = Countries(Some(Reader::from_source(utopia("UT")).unwrap()));
         assert_eq!(
             countries.of("1.2.3.4".parse().unwrap()).as_deref(),
             Some("UT")
         );
         assert_eq!(countries.of("192.0.2.1".parse().unwrap()), None);
         assert_eq!(countries.of("2001:db8::1".parse().unwrap()), None);
+        for code in ["U\"", "\x1b[", "utopia", ""] {
+            let countries = Countries(Some(Reader::from_source(utopia(code)).unwrap()));
+            assert_eq!(countries.of("1.2.3.4".parse().unwrap()), None);
+        }
         assert_eq!(Countries::default().of("1.2.3.4".parse().unwrap()), None);
     }
 

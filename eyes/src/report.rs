@@ -132,9 +132,63 @@ pub fn octets(n: u64) -> String {
     format!("{value:.1} TB")
 }
 
+/// One for tests, in which everything occurs.
+#[cfg(test)]
+pub fn sample() -> Report {
+    let counters = [
+        ("syn", 3),
+        ("data", 2),
+        ("replies", 4),
+        ("trapped_ms", 61_500),
+    ];
+    Report {
+        version: "1.2.3",
+        time: 1000.0,
+        listening_since: 900.0,
+        counters: counters.map(|(name, n)| (name.to_string(), n)).into(),
+        clients_seen: 9,
+        clients_forgotten: 0,
+        events_lost: 0,
+        clients: vec![Client {
+            netns: 1,
+            source: "2001:db8::1".parse().unwrap(),
+            source_port: 40_000,
+            country: None,
+            destination: "2001:db8::2".parse().unwrap(),
+            port: 23,
+            since: 930.0,
+            held: 60.25,
+            seen: 990.25,
+            segments: 7,
+            last: "probe",
+        }],
+        sources: vec![Source {
+            source: "2001:db8::1".parse().unwrap(),
+            country: Some("UT".to_string()),
+            clients_open: 1,
+            clients: 2,
+            trapped: 60.25,
+            seen: 990.25,
+        }],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_man_page_names_every_field() {
+        let page = include_str!("../tarpit-top.8.in");
+        let (_, page) = page.split_once(".SH JSON\n").unwrap();
+        let json = serde_json::to_value(sample()).unwrap();
+        for object in [&json, &json["clients"][0], &json["sources"][0]] {
+            for name in object.as_object().unwrap().keys() {
+                let fits = |word: &str| word == name || word == format!(r"\fB{name}\fP");
+                assert!(page.split([' ', ',', '"', '\n']).any(fits), "{name}");
+            }
+        }
+    }
 
     #[test]
     fn durations_have_two_units() {

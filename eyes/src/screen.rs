@@ -197,3 +197,54 @@ pub fn text(report: &Report) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use ratatui::{backend::TestBackend, Terminal};
+
+    fn drawn(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        let done = terminal
+            .draw(|frame| screen.draw(frame, &sample()))
+            .unwrap();
+        let cells: Vec<_> = done
+            .buffer
+            .content
+            .iter()
+            .map(|cell| cell.symbol())
+            .collect();
+        let lines = cells.chunks(width.into());
+        lines
+            .map(|line| line.concat().trim_end().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn the_live_view_shows_what_the_text_says() {
+        let text = text(&sample());
+        let mut screen = Screen::default();
+        for list in [List::Clients, List::Sources] {
+            screen.list = list;
+            let lines = drawn(&mut screen, 100, 20);
+            for line in lines.iter().take(6).filter(|line| !line.is_empty()) {
+                assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+            }
+        }
+        assert!(text.contains("1 held, 9 seen in 1 min 40 s\n"), "{text}");
+        assert!(
+            text.contains(
+                "\n2001:db8::1  40000      [2001:db8::2]:23  1 min 00 s         7  probe  9 s\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn any_size_of_terminal_will_do() {
+        for (width, height) in [(1, 1), (10, 3), (40, 5), (300, 100)] {
+            drawn(&mut Screen::default(), width, height);
+        }
+    }
+}
