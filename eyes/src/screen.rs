@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What people see: the live view, and the same as plain text.
+
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Style, Stylize};
+use ratatui::text::Line;
+use ratatui::widgets::{Cell, Row, Table, TableState};
+use ratatui::Frame;
+
+use crate::report::{octets, span, Order, Report};
+
+/// Which list is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum List {
+    /// Who is held.
+    #[default]
+    Clients,
+    /// What each source has lost.
+    Sources,
+}
+
+/// What the user has chosen.
+#[derive(Debug, Default)]
+pub struct Screen {
+    /// The list.
+    pub list: List,
+    /// And how it is sorted.
+    pub order: Order,
+    /// Where in it he is.
+    pub place: TableState,
+}
+
+/// A column: its name, and whether it is written at the right.
+type Column = (&'static str, bool);
+
+const CLIENTS: [Column; 8] = [
+    ("SOURCE", false),
+    ("PORT", true),
+    ("CC", false),
+    ("DESTINATION", false),
+    ("HELD", true),
+    ("SEGMENTS", true),
+    ("LAST", false),
+    ("AGO", true),
+];
+const SOURCES: [Column; 6] = [
+    ("SOURCE", false),
+    ("CC", false),
+    ("LOST", true),
+    ("HELD NOW", true),
+    ("CLIENTS", true),
+    ("AGO", true),
+];
+
+impl Screen {
+    fn columns(&self) -> &'static [Column] {
+        match self.list {
+            List::Clients => &CLIENTS,
+            List::Sources => &SOURCES,
+        }
+    }
+
+    /// The list's lines, the names of the columns first, and how wide each column is.
+    fn rows(&self, report: &Report) -> (Vec<Vec<String>>, Vec<usize>) {
+        let columns = self.columns();
+        let mut rows = vec![columns.iter().map(|column| column.0.to_string()).collect()];
+        rows.extend(self.entries(report));
+        let width = |n: usize| rows.iter().map(|row: &Vec<String>| row[n].len()).max();
+        let widths = (0..columns.len()).map(|n| width(n).unwrap_or(0)).collect();
+        (rows, widths)
+    }
+
+    fn entries(&self, report: &Report) -> Vec<Vec<String>> {
+        let country = |country: &Option<String>| country.clone().unwrap_or_default();
+        match self.list {
+            List::Clients => report
+                .clients
+                .iter()
+                .map(|client| {
+                    vec![
+                        client.source.to_string(),
+                        client.source_port.to_string(),
+                        country(&client.country),
+                        std::net::SocketAddr::new(client.destination, client.port).to_string(),
+                        span(client.held),
+                        client.segments.to_string(),
+                        client.last.to_string(),
+                        span(report.time - client.seen),
+                    ]
+                })
+                .collect(),
+            List::Sources => report
+                .sources
+                .iter()
+                .map(|source| {
+                    vec![
+                        source.source.to_string(),
+                        country(&source.country),
+                        span(source.trapped),
+                        source.clients_open.to_string(),
+                        source.clients.to_string(),
+                        span(report.time - source.seen),
+                    ]
+                })
+                .collect(),
+        }
+    }
+
+    /// Draws a report that is sorted as the user wants it.
+    pub fn draw(&mut self, frame: &mut Frame<'_>, report: &Report) {
+        let [top, middle, bottom] = Layout::vertical([
+            Constraint::Length(4),
+            Constraint::Min(0),
+            Constraint::Length(1),
+        ])
+        .areas(frame.area());
+        let mut lines: Vec<Line<'_>> = summary(report).into_iter().map(Line::from).collect();
+        lines[0] = lines[0].clone().bold();
+        frame.render_widget(ratatui::widgets::Paragraph::new(lines), top);
+
+        let (rows, widths) = self.rows(report);
+        let mut rows = rows.into_iter().map(|texts| {
+            Row::new(texts.into_iter().zip(self.columns()).map(|(text, column)| {
+                let line = Line::from(text);
+                Cell::from(if column.1 { line.right_aligned() } else { line })
+            }))
+        });
+        let head = rows.next().unwrap_or_default();
+        let widths = widths.iter().map(|&n| Constraint::Length(n as u16));
+        let table = Table::default()
+            .header(head.style(Style::new().reversed()))
+            .rows(rows)
+            .widths(widths)
+            .row_highlight_style(Style::new().bold())
+            .column_spacing(2);
+        frame.render_stateful_widget(table, middle, &mut self.place);
+
+        let keys = "q quit  tab clients/sources  t by time  s by source  l by last segment  arrows, page up/down move";
+        frame.render_widget(Line::from(keys).dim(), bottom);
+    }
+}
+
+/// The lines above the lists.
+fn summary(report: &Report) -> [String; 3] {
+    let lost = match (report.events_lost, report.clients_forgotten) {
+        (0, 0) => String::new(),
+        (events, clients) => {
+            format!(" (not seen: {events} segments; no room for {clients} clients)")
+        }
+    };
+    [
+        format!(
+            "{} held, {} seen in {}{lost}",
+            report.clients.len(),
+            report.clients_seen,
+            span(report.time - report.listening_since)
+        ),
+        format!(
+            "{} lost by clients, {} SYNs, {} answers ({} held back, {} failed)",
+            span(report.trapped()),
+            report.counter("syn"),
+            report.counter("replies"),
+            report.counter("limited"),
+            report.counter("failed")
+        ),
+        format!(
+            "{} in, {} out",
+            octets(report.counter("bytes_in")),
+            octets(report.counter("bytes_out"))
+        ),
+    ]
+}
+
+/// All of a report, as text.
+pub fn text(report: &Report) -> String {
+    let mut text = summary(report).join("\n") + "\n";
+    for list in [List::Clients, List::Sources] {
+        let screen = Screen {
+            list,
+            ..Screen::default()
+        };
+        let (rows, widths) = screen.rows(report);
+        text.push('\n');
+        for row in rows {
+            let cells = row.iter().zip(&widths).zip(screen.columns());
+            let cells = cells.map(|((cell, &width), column)| {
+                if column.1 {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            });
+            text += cells.collect::<Vec<_>>().join("  ").trim_end();
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use ratatui::{backend::TestBackend, Terminal};
+
+    fn drawn(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        let done = terminal
+            .draw(|frame| screen.draw(frame, &sample()))
+            .unwrap();
+        let cells: Vec<_> = done
+            .buffer
+            .content
+            .iter()
+            .map(|cell| cell.symbol())
+            .collect();
+        let lines = cells.chunks(width.into());
+        lines
+            .map(|line| line.concat().trim_end().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn the_live_view_shows_what_the_text_says() {
+        let text = text(&sample());
+        let mut screen = Screen::default();
+        for list in [List::Clients, List::Sources] {
+            screen.list = list;
+            let lines = drawn(&mut screen, 100, 20);
+            for line in lines.iter().take(6).filter(|line| !line.is_empty()) {
+                assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+            }
+        }
+        assert!(text.contains("1 held, 9 seen in 1 min 40 s\n"), "{text}");
+        assert!(
+            text.contains(
+                "\n2001:db8::1  40000      [2001:db8::2]:23  1 min 00 s         7  probe  9 s\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn any_size_of_terminal_will_do() {
+        for (width, height) in [(1, 1), (10, 3), (40, 5), (300, 100)] {
+            drawn(&mut Screen::default(), width, height);
+        }
+    }
+}
