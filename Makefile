@@ -12,13 +12,17 @@ DESTDIR ?=
 INSTALL_MOD_PATH ?= $(DESTDIR)
 MANDIR ?= /usr/share/man
 XTLIBDIR ?= $(shell pkg-config --variable=xtlibdir xtables)
+BINDIR ?= /usr/bin
+UNITDIR ?= /usr/lib/systemd/system
 KERNEL ?= 7.3
 
 export CARGO_TARGET_DIR KERNEL
 
 version := $(shell cat VERSION)
 built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
-crates := tarpit libxt_TARPIT
+built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
+programs := tarpit-top tarpit-exporter
+crates := tarpit libxt_TARPIT eyes
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
 scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
@@ -40,7 +44,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR. For check and what follows it: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR, BINDIR, UNITDIR. For check and what follows it: KERNEL=$(KERNEL), DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
@@ -55,9 +59,13 @@ ext: ## libxt_TARPIT.so, the iptables extension
 	cd libxt_TARPIT && $(CARGO) build --release --locked
 	libxt_TARPIT/check-so "$(built_ext)"
 
+.PHONY: eyes
+eyes: ## tarpit-top and tarpit-exporter, which show who is held
+	cd eyes && $(CARGO) build --release --locked
+
 # Installing builds nothing, so that it can be done by another user (sudo), who may know no compiler.
 .PHONY: install
-install: modules_install ext_install ## both, with the man page
+install: modules_install ext_install $(and $(wildcard $(built_eyes)),eyes_install) ## both, and the programs if they are built, with the man pages
 
 .PHONY: modules_install
 modules_install: ## the module, under INSTALL_MOD_PATH; depmod unless under DESTDIR
@@ -76,9 +84,20 @@ ext_install: ## the extension and its man page
 	$(INSTALL) -d "$(DESTDIR)$(MANDIR)/man8"
 	libxt_TARPIT/man-page $(version) >"$(DESTDIR)$(MANDIR)/man8/xt_TARPIT.8"
 
+.PHONY: eyes_install
+eyes_install: ## the programs, their man pages and the exporter's unit
+	@test -e "$(firstword $(built_eyes))" || { echo "the programs are not built: run 'make eyes' first" >&2; exit 1; }
+	$(INSTALL) -D -t "$(DESTDIR)$(BINDIR)" $(built_eyes)
+	$(INSTALL) -D -m 644 -t "$(DESTDIR)$(UNITDIR)" eyes/tarpit-exporter.service
+	$(INSTALL) -d "$(DESTDIR)$(MANDIR)/man8"
+	@set -ex; for page in $(programs); do \
+		sed 's/@VERSION@/$(version)/' eyes/$$page.8.in >"$(DESTDIR)$(MANDIR)/man8/$$page.8"; done
+
 .PHONY: uninstall
 uninstall: ## takes away what install put
 	rm -f "$(DESTDIR)$(XTLIBDIR)/libxt_TARPIT.so" "$(DESTDIR)$(MANDIR)/man8/xt_TARPIT.8"
+	rm -f $(programs:%="$(DESTDIR)$(BINDIR)/%") $(programs:%="$(DESTDIR)$(MANDIR)/man8/%.8") \
+		"$(DESTDIR)$(UNITDIR)/tarpit-exporter.service"
 	rm -f "$(INSTALL_MOD_PATH)/lib/modules/$$(cat "$(KDIR)/include/config/kernel.release")"/updates/xt_TARPIT.ko*
 ifeq ($(DESTDIR),)
 	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$$(cat "$(KDIR)/include/config/kernel.release")"
@@ -105,7 +124,7 @@ lint: ## clippy on core, extension and module (the kernel's lint set), shellchec
 	@grep -q '^xt-tarpit ($(version))' debian/changelog || { echo "debian/changelog does not tell of VERSION" >&2; exit 1; }
 
 .PHONY: test
-test: ext ## tests that need no kernel: core and extension
+test: ext ## tests that need no kernel: core, extension, programs
 	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) test --locked); done
 	libxt_TARPIT/tests/cli.sh "$(CARGO_TARGET_DIR)/release" || test $$? = 4 # skipped
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! In which country an address is, by a database of MaxMind's format.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use maxminddb::{PathElement, Reader};
+
+use crate::Result;
+
+/// A database, or none.
+#[derive(Debug, Default)]
+pub struct Countries(Option<Reader<Vec<u8>>>);
+
+impl Countries {
+    /// Reads the database.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        Reader::open_readfile(path)
+            .map(|reader| Self(Some(reader)))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// The country's two letters, if it is known.
+    pub fn of(&self, address: IpAddr) -> Option<String> {
+        let found = self.0.as_ref()?.lookup(address).ok()?;
+        let path = ["country", "iso_code"].map(PathElement::Key);
+        found.decode_path(&path).ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text, or a map's beginning, in the format's encoding.
+    fn text(text: &str) -> Vec<u8> {
+        [&[0x40 | text.len() as u8], text.as_bytes()].concat()
+    }
+
+    fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut bytes = vec![0xe0 | entries.len() as u8];
+        for (name, value) in entries {
+            bytes.extend(text(name));
+            bytes.extend(value);
+        }
+        bytes
+    }
+
+    /// A tree of one node: the lower half of IPv4 is in Utopia, the upper half nowhere.
+    fn utopia() -> Vec<u8> {
+        let mut bytes = vec![0, 0, 17, 0, 0, 1]; // the first byte of data, and "not found"
+        bytes.extend([0; 16]);
+        bytes.extend(map(&[("country", map(&[("iso_code", text("UT"))]))]));
+        bytes.extend(b"\xab\xcd\xefMaxMind.com");
+        bytes.extend(map(&[
+            ("binary_format_major_version", vec![0xa1, 2]),
+            ("binary_format_minor_version", vec![0xa0]),
+            ("build_epoch", vec![0x00, 0x02]),
+            ("database_type", text("Utopia")),
+            ("description", map(&[])),
+            ("ip_version", vec![0xa1, 4]),
+            ("languages", vec![0x00, 0x04]),
+            ("node_count", vec![0xc1, 1]),
+            ("record_size", vec![0xa1, 24]),
+        ]));
+        bytes
+    }
+
+    #[test]
+    fn an_address_has_the_country_of_its_network() {
+        let countries = Countries(Some(Reader::from_source(utopia()).unwrap()));
+        assert_eq!(
+            countries.of("1.2.3.4".parse().unwrap()).as_deref(),
+            Some("UT")
+        );
+        assert_eq!(countries.of("192.0.2.1".parse().unwrap()), None);
+        assert_eq!(countries.of("2001:db8::1".parse().unwrap()), None);
+        assert_eq!(Countries::default().of("1.2.3.4".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_database_that_is_none_is_named() {
+        for path in ["/nowhere", "Cargo.toml"] {
+            let said = Countries::open(Path::new(path)).unwrap_err();
+            assert!(said.starts_with(path), "{said}");
+        }
+    }
+}

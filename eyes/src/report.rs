@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What there is to see at one time. As JSON it is what `tarpit-top --json` prints, so its names stay.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+/// All of it. Times are seconds since 1970, durations seconds, both with milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Of the program.
+    pub version: &'static str,
+    /// When this is.
+    pub time: f64,
+    /// Since when it listens.
+    pub listening_since: f64,
+    /// The module's counters.
+    pub counters: BTreeMap<String, u64>,
+    /// How many connections were seen.
+    pub clients_seen: u64,
+    /// How many of them were forgotten since there were too many.
+    pub clients_forgotten: u64,
+    /// How many segments the kernel could not show.
+    pub events_lost: u64,
+    /// Who is held.
+    pub clients: Vec<Client>,
+    /// Where they came from, and others before.
+    pub sources: Vec<Source>,
+}
+
+/// A connection that is held.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // the man page has them
+pub struct Client {
+    pub netns: u32,
+    pub source: IpAddr,
+    pub source_port: u16,
+    pub country: Option<String>,
+    pub destination: IpAddr,
+    pub port: u16,
+    pub since: f64,
+    pub held: f64,
+    pub seen: f64,
+    pub segments: u64,
+    pub last: &'static str,
+}
+
+/// Somebody who was held.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Source {
+    pub source: IpAddr,
+    pub country: Option<String>,
+    pub clients_open: u64,
+    pub clients: u64,
+    pub trapped: f64,
+    pub seen: f64,
+}
+
+/// By what lists are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The longest first.
+    #[default]
+    Time,
+    /// The latest first.
+    Seen,
+    /// By address.
+    Source,
+}
+
+impl Report {
+    /// Sorts both lists.
+    pub fn sort(&mut self, order: Order) {
+        let by_source = |a: IpAddr, b: IpAddr| a.cmp(&b);
+        self.clients.sort_by(|a, b| {
+            let source = by_source(a.source, b.source).then(a.source_port.cmp(&b.source_port));
+            match order {
+                Order::Time => b.held.total_cmp(&a.held).then(source),
+                Order::Seen => b.seen.total_cmp(&a.seen).then(source),
+                Order::Source => source,
+            }
+        });
+        self.sources.sort_by(|a, b| {
+            let source = by_source(a.source, b.source);
+            match order {
+                Order::Time => b.trapped.total_cmp(&a.trapped).then(source),
+                Order::Seen => b.seen.total_cmp(&a.seen).then(source),
+                Order::Source => source,
+            }
+        });
+    }
+
+    /// A counter of the module.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.counters.get(name).copied().unwrap_or(0)
+    }
+
+    /// The time that clients have lost here, by the module's count.
+    pub fn trapped(&self) -> f64 {
+        self.counter("trapped_ms") as f64 / 1000.0
+    }
+}
+
+/// A duration for people: its two largest units.
+pub fn span(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {:02} s", seconds % 60),
+        3600..86400 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{days} d {:02} h", hours % 24),
+    }
+}
+
+/// A number of octets for people.
+pub fn octets(n: u64) -> String {
+    let mut value = n as f64;
+    for unit in ["B", "KB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" {
+                format!("{n} B")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units() {
+        let spans = [0.9, 59.0, 61.0, 3600.0, 86399.0, 90000.0].map(span);
+        assert_eq!(
+            spans,
+            [
+                "0 s",
+                "59 s",
+                "1 min 01 s",
+                "1 h 00 min",
+                "23 h 59 min",
+                "1 d 01 h"
+            ]
+        );
+    }
+
+    #[test]
+    fn octets_have_three_digits_or_so() {
+        let sizes = [999, 1000, 1_500_000, 2_000_000_000_000_000].map(octets);
+        assert_eq!(sizes, ["999 B", "1.0 KB", "1.5 MB", "2000.0 TB"]);
+    }
+}
