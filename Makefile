@@ -24,7 +24,7 @@ built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT eyes
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
-scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
+scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -139,12 +139,16 @@ deb: ## Debian packages, in build/deb (needs debhelper, dh-dkms and what debian/
 .PHONY: dist
 dist: ## the source of HEAD, in build/: the same bytes whoever makes it
 	mkdir -p build
-	git archive --prefix=xt-tarpit-$(version)/ HEAD | xz -T1 >build/xt-tarpit-$(version).tar.xz
+	git -c tar.umask=0022 archive --prefix=xt-tarpit-$(version)/ HEAD | xz -T1 >build/xt-tarpit-$(version).tar.xz
 	@sha256sum build/xt-tarpit-$(version).tar.xz
 
 .PHONY: check
 check: ## everything, in a machine of its own: formatter, lints, tests, stock kernel in QEMU
 	@tests/machine check
+
+.PHONY: check_packages
+check_packages: ## the packages on a stock Debian: installed, booted, signed, removed
+	@tests/machine packages
 
 .PHONY: demo
 demo: ## shows it: a client caught on a stock kernel in QEMU, beside xtables-addons' TARPIT
