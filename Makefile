@@ -24,7 +24,7 @@ built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT eyes
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
-scripts := $(wildcard tools/metadata tests/machine tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
+scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -121,15 +121,34 @@ lint: ## clippy on core, extension and module (the kernel's lint set), shellchec
 	tests/unsafe
 	@for crate in $(linted); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
 		{ echo "$$crate/Cargo.toml and VERSION name different versions" >&2; exit 1; }; done
+	@grep -q '^xt-tarpit ($(version))' debian/changelog || { echo "debian/changelog does not tell of VERSION" >&2; exit 1; }
 
 .PHONY: test
 test: ext ## tests that need no kernel: core, extension, programs
 	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) test --locked); done
 	libxt_TARPIT/tests/cli.sh "$(CARGO_TARGET_DIR)/release" || test $$? = 4 # skipped
 
+.PHONY: deb
+deb: ## Debian packages, in build/deb (needs debhelper, dh-dkms and what debian/control names)
+	rm -rf build/deb && mkdir -p build/deb/xt-tarpit-$(version)
+	tar c --exclude-vcs --exclude=./build --exclude=target . | tar x -C build/deb/xt-tarpit-$(version)
+	cd build/deb/xt-tarpit-$(version) && dpkg-buildpackage -us -uc -b
+	rm -r build/deb/xt-tarpit-$(version)
+	@ls build/deb/*.deb
+
+.PHONY: dist
+dist: ## the source of HEAD, in build/: the same bytes whoever makes it
+	mkdir -p build
+	git -c tar.umask=0022 archive --prefix=xt-tarpit-$(version)/ HEAD | xz -T1 >build/xt-tarpit-$(version).tar.xz
+	@sha256sum build/xt-tarpit-$(version).tar.xz
+
 .PHONY: check
 check: ## everything, in a machine of its own: formatter, lints, tests, stock kernel in QEMU
 	@tests/machine check
+
+.PHONY: check_packages
+check_packages: ## the packages on a stock Debian: installed, booted, signed, removed
+	@tests/machine packages
 
 .PHONY: demo
 demo: ## shows it: a client caught on a stock kernel in QEMU, beside xtables-addons' TARPIT

@@ -41,6 +41,8 @@
 #error "xt_TARPIT needs a kernel with CONFIG_IPV6"
 #endif
 
+MODULE_VERSION(XT_TARPIT_VERSION);
+
 static_assert(sizeof(struct xt_tarpit_facts) == 32);
 static_assert(offsetof(struct xt_tarpit_facts, readable) == 16);
 static_assert(offsetof(struct xt_tarpit_facts, len) == 20);

@@ -20,6 +20,7 @@ use crate::{
         Limit, //
     },
 };
+use core::borrow::Borrow;
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -28,17 +29,23 @@ use kernel::{
     },
 };
 
+/// A module parameter's value, of which Linux 7.2 lends a reference, and 7.3 a copy.
+#[inline]
+fn value(lent: impl Borrow<u32>) -> u32 {
+    *lent.borrow()
+}
+
 /// Judges the parameters of the module: an interval of at most an hour, and a budget that is whole
 /// again after at most a day.
 pub(super) fn check_parameters() -> Result {
-    let whole_ms = source_burst.value().checked_mul(source_interval_ms.value());
-    match (source_interval_ms.value(), whole_ms) {
+    let whole_ms = value(source_burst.value()).checked_mul(value(source_interval_ms.value()));
+    match (value(source_interval_ms.value()), whole_ms) {
         (1..=3_600_000, Some(1..=86_400_000)) => Ok(()),
         (interval, _) => {
             pr_err!(
                 "source_interval_ms={} with source_burst={} is out of range: 1 to 3600000, times burst at most 86400000\n",
                 interval,
-                source_burst.value()
+                value(source_burst.value())
             );
             Err(EINVAL)
         }
@@ -92,7 +99,7 @@ pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> Admission
 /// Counts an answer to somebody who may be anybody, on this CPU; whether that is one too many in this second.
 #[inline]
 fn everyone(now_ms: u32) -> bool {
-    let limit = syn_limit.value();
+    let limit = value(syn_limit.value());
     // SAFETY: the target is called with bottom halves disabled: by the table's traversal, or in softirq.
     limit == 0 || unsafe { abi::xt_tarpit_unverified(now_ms >> 10) } <= limit
 }
@@ -116,8 +123,8 @@ fn take(bucket: u32, now_ms: u32) -> bool {
         return false;
     };
     let seen = whole_at.load(Relaxed);
-    let interval_ms = source_interval_ms.value();
-    let whole_ms = interval_ms.wrapping_mul(source_burst.value());
+    let interval_ms = value(source_interval_ms.value());
+    let whole_ms = interval_ms.wrapping_mul(value(source_burst.value()));
     // What was due long ago is whole. It may look due again for a moment each time that the clock
     // wraps, and an unused one just before it does: that costs some replies then, no more.
     let owed = match seen.wrapping_sub(now_ms) {
