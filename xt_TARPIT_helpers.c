@@ -45,6 +45,8 @@ static_assert(sizeof(struct xt_tarpit_facts) == 32);
 static_assert(offsetof(struct xt_tarpit_facts, readable) == 16);
 static_assert(offsetof(struct xt_tarpit_facts, len) == 20);
 static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 24);
+static_assert(XT_TARPIT_checksum == 17);
+static_assert(XT_TARPIT_limited == 19);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
@@ -60,19 +62,15 @@ struct station {
 };
 
 /* What /proc/net/stat/xt_TARPIT shows: a line for each CPU, as its neighbours. */
-struct xt_tarpit_stat {
-	u64 column[XT_TARPIT_COLUMN_COUNT];
-};
-
 struct xt_tarpit_net {
-	struct xt_tarpit_stat __percpu *stat;
+	u64 __percpu *columns;
 };
 
 static unsigned int xt_tarpit_net_id __read_mostly;
 
 struct xt_tarpit_call {
 	const struct xt_action_param *par;
-	struct xt_tarpit_stat __percpu *stat;
+	u64 __percpu *columns;
 	struct net_device *in;
 	struct station back;
 };
@@ -202,15 +200,16 @@ static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
 			      const struct xt_tarpit_tginfo_v1 *rule, u8 family, u32 headers_len)
 {
-	const struct xt_tarpit_net *tn = net_generic(xt_net(par), xt_tarpit_net_id);
-	struct xt_tarpit_call call = { .par = par, .stat = tn->stat };
+	/* What net_generic() gives, but for its rcu_read_lock(), which the hook's caller holds. */
+	const struct xt_tarpit_net *tn = rcu_dereference(xt_net(par)->gen)->ptr[xt_tarpit_net_id];
+	struct xt_tarpit_call call = { .par = par, .columns = tn->columns };
 	struct xt_tarpit_facts facts;
 	u32 mtu;
 
 	/* Rules for both directions may name us in both (FireHOL); what this host sends is not ours. */
 	if (xt_hooknum(par) == NF_INET_LOCAL_OUT)
 		return XT_CONTINUE;
-	this_cpu_add(call.stat->column[XT_TARPIT_bytes_in], skb->len);
+	this_cpu_add(call.columns[XT_TARPIT_bytes_in], skb->len);
 	if (!find_way(&call, skb, rule, family)) {
 		xt_tarpit_count(&call, XT_TARPIT_notunicast);
 		return NF_DROP;
@@ -317,7 +316,7 @@ static struct xt_target tarpit_tg_reg[] __read_mostly = {
 
 void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
 {
-	this_cpu_inc(call->stat->column[column]);
+	this_cpu_inc(call->columns[column]);
 }
 
 /* Kept apart, so that a segment which nobody looks at is only counted. */
@@ -334,7 +333,8 @@ static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_cal
 void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
 		   u32 age_ms)
 {
-	this_cpu_inc(call->stat->column[kind]);
+	this_cpu_inc(call->columns[kind]);
+	this_cpu_add(call->columns[XT_TARPIT_trapped_ms], age_ms);
 	if (trace_segment_enabled())
 		trace(skb, call, kind, thoff, age_ms);
 }
@@ -367,7 +367,7 @@ static void *stat_start(struct seq_file *seq, loff_t *pos)
 		return SEQ_START_TOKEN;
 	for (; *pos - 1 < nr_cpu_ids; ++*pos)
 		if (cpu_possible(*pos - 1))
-			return per_cpu_ptr(tn->stat, *pos - 1);
+			return per_cpu_ptr(tn->columns, *pos - 1);
 	return NULL;
 }
 
@@ -385,7 +385,7 @@ static void stat_stop(struct seq_file *seq, void *v)
 
 static int stat_show(struct seq_file *seq, void *v)
 {
-	const struct xt_tarpit_stat *stat = v;
+	const u64 *columns = v;
 	int i;
 
 	if (v == SEQ_START_TOKEN) {
@@ -393,7 +393,7 @@ static int stat_show(struct seq_file *seq, void *v)
 		return 0;
 	}
 	for (i = 0; i < XT_TARPIT_COLUMN_COUNT; i++)
-		seq_printf(seq, "%08llx ", stat->column[i]);
+		seq_printf(seq, "%08llx ", columns[i]);
 	seq_putc(seq, '\n');
 	return 0;
 }
@@ -410,13 +410,13 @@ static int __net_init xt_tarpit_net_init(struct net *net)
 {
 	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
 
-	tn->stat = alloc_percpu(struct xt_tarpit_stat);
-	if (!tn->stat)
+	tn->columns = __alloc_percpu(XT_TARPIT_COLUMN_COUNT * sizeof(u64), sizeof(u64));
+	if (!tn->columns)
 		return -ENOMEM;
 #ifdef CONFIG_PROC_FS
 	if (!proc_create_net("xt_TARPIT", 0444, net->proc_net_stat, &stat_ops,
 			     sizeof(struct seq_net_private))) {
-		free_percpu(tn->stat);
+		free_percpu(tn->columns);
 		return -ENOMEM;
 	}
 #endif
@@ -428,7 +428,7 @@ static void __net_exit xt_tarpit_net_exit(struct net *net)
 	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
 
 	remove_proc_entry("xt_TARPIT", net->proc_net_stat);
-	free_percpu(tn->stat);
+	free_percpu(tn->columns);
 }
 
 static struct pernet_operations xt_tarpit_net_ops = {
@@ -671,13 +671,44 @@ static int route6(struct net *net, struct sk_buff *skb, const struct xt_tarpit_c
 	return 0;
 }
 
-/* Prepares a reply to go back as its packet came; whether it can. */
-static bool lead_back(struct sk_buff *reply, const struct station *back,
-		      const struct xt_action_param *par)
+/* Counts a reply of @len bytes, which is about to go out. */
+static void sent(const struct xt_tarpit_call *call, u32 len)
 {
+	this_cpu_inc(call->columns[XT_TARPIT_replies]);
+	this_cpu_add(call->columns[XT_TARPIT_bytes_out], len);
+}
+
+/* The way of a reply that is a packet of this host. */
+static void send_routed(struct sk_buff *reply, const struct xt_tarpit_call *call)
+{
+	const struct xt_action_param *par = call->par;
 	struct net *net = xt_net(par);
 
+	/* The errors of the output functions are the network's loss; they consume in any case. */
 	if (xt_family(par) == NFPROTO_IPV4) {
+		if (route4(net, reply, par))
+			goto free;
+		sent(call, reply->len);
+		ip_local_out(net, NULL, reply);
+	} else {
+		if (route6(net, reply, call))
+			goto free;
+		sent(call, reply->len);
+		ip6_local_out(net, NULL, reply);
+	}
+	return;
+free:
+	xt_tarpit_free(reply, call);
+}
+
+/* The way of a reply that goes back as its packet came. */
+static void send_back(struct sk_buff *reply, const struct xt_tarpit_call *call)
+{
+	const struct station *back = &call->back;
+	struct net *net = xt_net(call->par);
+	const u32 len = reply->len;
+
+	if (xt_family(call->par) == NFPROTO_IPV4) {
 		if (!ip_hdr(reply)->ttl)
 			ip_hdr(reply)->ttl = READ_ONCE(net->ipv4.sysctl_ip_default_ttl);
 		ip_send_check(ip_hdr(reply));
@@ -689,40 +720,25 @@ static bool lead_back(struct sk_buff *reply, const struct station *back,
 	reply->dev = back->dev;
 	if (back->vlan_proto)
 		__vlan_hwaccel_put_tag(reply, back->vlan_proto, back->vlan_tci);
-	return !skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) &&
-	       dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
-			       reply->len) >= 0;
-}
-
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call, u32 trapped_ms)
-{
-	const struct xt_action_param *par = call->par;
-	const bool is_v4 = xt_family(par) == NFPROTO_IPV4, is_routed = !call->back.dev;
-	struct net *net = xt_net(par);
-	const u32 len = reply->len;
-	bool ready;
-
-	/* As REJECT: the connection of which one end is told that it is gone. */
-	if (tcp_hdr(reply)->rst)
-		nf_ct_set_closing(skb_nfct(reply));
-	if (!is_routed)
-		ready = lead_back(reply, &call->back, par);
-	else
-		ready = (is_v4 ? route4(net, reply, par) : route6(net, reply, call)) == 0;
-	if (!ready) {
+	if (skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) ||
+	    dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
+			    len) < 0) {
 		xt_tarpit_free(reply, call);
 		return;
 	}
-	this_cpu_inc(call->stat->column[XT_TARPIT_replies]);
-	this_cpu_add(call->stat->column[XT_TARPIT_bytes_out], len);
-	this_cpu_add(call->stat->column[XT_TARPIT_trapped_ms], trapped_ms);
-	/* From here on, errors are the network's loss; each of these consumes in any case. */
-	if (!is_routed)
-		dev_queue_xmit(reply);
-	else if (is_v4)
-		ip_local_out(net, NULL, reply);
+	sent(call, len);
+	dev_queue_xmit(reply);
+}
+
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call)
+{
+	/* As REJECT: the connection of which one end is told that it is gone. */
+	if (tcp_hdr(reply)->rst)
+		nf_ct_set_closing(skb_nfct(reply));
+	if (call->back.dev)
+		send_back(reply, call);
 	else
-		ip6_local_out(net, NULL, reply);
+		send_routed(reply, call);
 }
 
 void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call)

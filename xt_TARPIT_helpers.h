@@ -53,8 +53,8 @@ void xt_tarpit_unregister(void);
 /* Adds one to a column. */
 void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column);
 /*
- * Counts a segment of this kind, whose TCP header is @thoff bytes into the packet, and traces it. Its client was
- * held for @age_ms since the answer before.
+ * Counts a segment of this kind, whose TCP header is @thoff bytes into the packet, and the @age_ms for which its
+ * client was held since the answer before; and traces it.
  */
 void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
 		   u32 age_ms);
@@ -76,9 +76,9 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call 
 			       u32 tcp_len, u8 **headers);
 /*
  * Sends a reply of xt_tarpit_turn()'s, whose headers are written; a hop limit of 0 is filled in.
- * Consumes and counts it, with the @trapped_ms for which its client was held since the one before.
+ * Consumes and counts it.
  */
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call, u32 trapped_ms);
+void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call);
 /* Frees a reply that is not sent, and counts that. */
 void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call);
 

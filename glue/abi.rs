@@ -43,12 +43,13 @@ static_assert!(core::mem::offset_of!(Facts, len) == 20);
 static_assert!(core::mem::offset_of!(Facts, now_ms) == 24);
 static_assert!(size_of::<Key>() == 16);
 static_assert!(size_of::<Rule>() == 8);
+static_assert!(Kind::Checksum as u32 == 17);
 
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;
 
-/// The column for answers for which a budget had no room; those before the three of what was done are kinds.
-pub(super) const LIMITED: u32 = Kind::Checksum as u32 + 2;
+/// `XT_TARPIT_limited`: the kinds come first, then what was done.
+pub(super) const LIMITED: u32 = 19;
 
 /// `NF_DROP`: the caller frees the packet.
 pub(super) const NF_DROP: c_uint = 0;
@@ -79,6 +80,6 @@ extern "C" {
         tcp_len: u32,
         headers: *mut NonNull<u8>,
     ) -> *mut SkBuff;
-    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call, trapped_ms: u32);
+    pub(super) fn xt_tarpit_send(reply: *mut SkBuff, call: *const Call);
     pub(super) fn xt_tarpit_free(reply: *mut SkBuff, call: *const Call);
 }

@@ -169,12 +169,12 @@ impl Outgoing {
         unsafe { slice::from_raw_parts_mut(self.headers.as_ptr(), self.len) }
     }
 
-    /// Sends the reply, whose headers have been written; its peer was held for `trapped_ms` since the one before.
-    pub(super) fn send(self, trapped_ms: u32) {
+    /// Sends the reply, whose headers have been written.
+    pub(super) fn send(self) {
         let this = ManuallyDrop::new(self);
         // SAFETY: by the type invariant `reply` is owned and `call` valid. The callee consumes the
         // reply, and `ManuallyDrop` keeps it from being freed again.
-        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.call.as_ptr(), trapped_ms) };
+        unsafe { abi::xt_tarpit_send(this.reply.as_ptr(), this.call.as_ptr()) };
     }
 }
 

@@ -164,7 +164,7 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
     };
     let verdict = outgoing.verdict();
     if packet.reply(answer, outgoing.headers_mut()).is_some() {
-        outgoing.send(answer.trapped_ms);
+        outgoing.send();
     }
     verdict
 }

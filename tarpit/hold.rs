@@ -73,7 +73,7 @@ pub(super) fn hold(
     // The echo may be made up: a rule without drip never talks.
     let talks = drip && choice.talks && sent < u16::MAX;
     Ok(Answer {
-        kind: choice.kind,
+        kind: if fin { Kind::Fin } else { choice.kind },
         seq: segment.ack,
         // RCV.NXT: what was acknowledged is never taken back.
         ack: first_octet.after(tells.received),
@@ -195,7 +195,7 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
         return Err(Silence::Patience);
     }
     // CAST: `end` is above `next`.
-    taken(told, end.wrapping_sub(next) as u32, fin, age_ms, manner)
+    taken(told, end.wrapping_sub(next) as u32, place, age_ms, manner)
 }
 
 /// The answer to a segment that says nothing of what its sender was told.
@@ -226,7 +226,7 @@ const fn untimed(place: Place) -> Result<Choice, Silence> {
 
 /// What is chosen as the answer to a segment of a held connection.
 struct Choice {
-    /// What is answered.
+    /// What is answered, unless it is a FIN.
     kind: Kind,
     tells: Told,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
@@ -301,7 +301,7 @@ const DRIP_FROM_MS: u32 = 6_500;
 fn taken(
     told: Told,
     there: u32,
-    fin: bool,
+    place: Place,
     age_ms: u32,
     manner: &Manner,
 ) -> Result<Choice, Silence> {
@@ -311,7 +311,7 @@ fn taken(
         _ => FIRST_WINDOW,
     });
     // The first data fill the window: there may be more behind it, which holds longer than these.
-    let more = there >= full && !fin;
+    let more = there >= full && !place.fin;
     Ok(match told.offer {
         Offer::Short | Offer::Long | Offer::Steady => Choice {
             back_dated_ms: back_dated(told.offer, age_ms).ok_or(Silence::Patience)?,
@@ -331,7 +331,13 @@ fn taken(
         },
         // A single octet may be a probe (BSD, which waits 60 s at most): it gets its answer.
         Offer::Closed | Offer::Probed if there == 1 && age_ms < PROBE_MS => {
-            Choice::window(Kind::Probe, told.received, Offer::Closed)
+            // CAST: positions in the stream are below 2^31.
+            let kind = if place.start == told.received as i32 {
+                Kind::Probe
+            } else {
+                Kind::Data
+            };
+            Choice::window(kind, told.received, Offer::Closed)
         }
         Offer::Closed | Offer::Probed if age_ms >= IN_FLIGHT_MS => Choice::taking(told, 1),
         Offer::Closed | Offer::Probed => return Err(Silence::Patience),

@@ -51,12 +51,9 @@ pub(super) fn take(
         // It starts one octet before RCV.NXT (RFC 9293, 3.8.4). If this is none, BSD answers the acknowledgment of
         // an octet that it has not sent: the budget ends it.
         0 if !fin => (Kind::KeepAlive, 1, Budget::Source),
-        1 if start < 0 && !fin => (Kind::KeepAlive, 1, Budget::None),
-        octets => (
-            Kind::Data,
-            octets.wrapping_add(u32::from(fin)),
-            Budget::None,
-        ),
+        octets if fin => (Kind::Fin, octets.wrapping_add(1), Budget::None),
+        1 if start < 0 => (Kind::KeepAlive, 1, Budget::None),
+        octets => (Kind::Data, octets, Budget::None),
     };
     Ok(Answer {
         kind,

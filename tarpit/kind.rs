@@ -56,10 +56,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What this is, a segment of a connection, when it has FIN.
+    /// What this, which gets no answer, is with FIN.
     pub(super) const fn ending(self) -> Self {
         match self {
-            Self::Established | Self::Data | Self::Probe | Self::KeepAlive | Self::Ack => Self::Fin,
+            Self::Established | Self::Data | Self::Ack => Self::Fin,
             other => other,
         }
     }
@@ -69,8 +69,9 @@ impl Kind {
         match control {
             Control::Syn => Self::Syn,
             Control::SynAck => Self::SynAck,
-            Control::Ack { .. } if segment.payload_len == 0 => Self::Ack,
-            Control::Ack { .. } => Self::Data,
+            Control::Ack { fin: true } => Self::Fin,
+            Control::Ack { fin: false } if segment.payload_len == 0 => Self::Ack,
+            Control::Ack { fin: false } => Self::Data,
             Control::Other => Self::BadFlags,
         }
     }

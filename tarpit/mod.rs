@@ -107,13 +107,10 @@ impl<A: Addresses> Packet<A> {
     /// What the packet is, when this is the decision on it.
     #[inline]
     pub const fn kind(&self, decision: &Result<Answer, Silence>) -> Kind {
-        let kind = match decision {
+        match decision {
             Ok(answer) => answer.kind,
+            Err(silence) if self.segment.flags.has(Flags::FIN) => silence.kind().ending(),
             Err(silence) => silence.kind(),
-        };
-        match self.segment.flags.has(Flags::FIN) {
-            true => kind.ending(),
-            false => kind,
         }
     }
 

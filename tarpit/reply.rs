@@ -11,7 +11,7 @@ use super::tcp::{Flags, Options, HEADER_LEN};
 /// What is said to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What is answered, unless it is a FIN.
+    /// What is answered.
     pub kind: Kind,
     /// The flow that the segment belongs to.
     pub flow: Flow,

@@ -21,7 +21,7 @@ use tarpit::tarpit::isn::{Flow, Ports};
 use tarpit::tarpit::seq::Seq;
 use tarpit::tarpit::stamp::{Offer, Told};
 use tarpit::tarpit::tcp::Flags;
-use tarpit::tarpit::{Env, Limit, Policy, Silence, V4, V6};
+use tarpit::tarpit::{Env, Kind, Limit, Policy, Silence, V4, V6};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -402,7 +402,23 @@ impl Peer {
         });
         assert_eq!(said, case.said(), "{given:?} to {case:?}");
         // Whatever else: a reset is never answered.
-        assert!(!case.has(RST) || given.err() == Some(Silence::Reset));
+        let why = given.as_ref().err();
+        assert!(!case.has(RST) || why == Some(&Silence::Reset));
+        // What an answered segment is goes with its bits and its length.
+        if let Ok((said, ..)) = &given {
+            let fits = match said.kind {
+                Kind::Syn => case.has(SYN) && !case.has(ACK),
+                Kind::SynAck => case.has(SYN) && case.has(ACK),
+                Kind::Fin => case.has(FIN) && !case.has(SYN),
+                Kind::Data => case.len > 0 && !case.has(FIN),
+                Kind::Midstream => case.len > 0,
+                Kind::Probe | Kind::KeepAlive => case.len <= 1 && !case.has(FIN),
+                Kind::Ack => case.len == 0 && !case.has(FIN),
+                Kind::BadFlags => !case.has(ACK) || case.has(SYN),
+                _ => false,
+            };
+            assert!(fits, "{:?} for {case:?}", said.kind);
+        }
     }
 }
 

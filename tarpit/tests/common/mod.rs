@@ -17,7 +17,9 @@ use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
 use tarpit::tarpit::decide::{Mode, Profile};
-use tarpit::tarpit::{Addresses, Answer as Said, Env, Key, Limit, Packet, Policy, Silence, V4, V6};
+use tarpit::tarpit::{
+    Addresses, Answer as Said, Env, Key, Kind, Limit, Packet, Policy, Silence, V4, V6,
+};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
 pub const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
@@ -555,6 +557,26 @@ impl Host {
     pub fn said(&self, packet: &[u8], env: &Env<'_>) -> (Said, Limit) {
         let (said, limit, _) = hear(env, self.policy, self.family, packet, packet.len()).unwrap();
         (said, limit)
+    }
+
+    /// What the core says that a segment is, when the clock says `clock`.
+    pub fn kind_at(&self, clock: u32, asked: &str) -> Kind {
+        fn kind<A: Addresses>(host: &Host, packet: &[u8], env: &Env<'_>) -> Kind {
+            match Packet::<A>::parse(packet, packet.len()) {
+                Ok(parsed) => parsed.kind(&parsed.respond(&host.policy, env)),
+                Err(why) => why.kind(),
+            }
+        }
+        let env = Env {
+            key: &KEY,
+            now_ms: clock,
+            mss: MSS,
+        };
+        let packet = self.asked(asked);
+        match self.family {
+            Family::V4 => kind::<V4>(self, &packet, &env),
+            Family::V6 => kind::<V6>(self, &packet, &env),
+        }
     }
 
     /// What the core says to a packet when the clock says `clock`.

@@ -28,6 +28,7 @@ mod freeze;
 mod handshake;
 mod held;
 mod honeypot;
+mod kinds;
 mod linux;
 mod options;
 mod packets;
