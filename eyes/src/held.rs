@@ -14,8 +14,8 @@ use lru::LruCache;
 use crate::segment::{Kind, Segment};
 
 /// A connection of which nothing has come for so long is over: Linux and others never wait for more than 120 s
-/// between two probes.
-pub const SILENCE: Duration = Duration::from_secs(150);
+/// between two probes, one of which may be lost.
+pub const SILENCE: Duration = Duration::from_secs(250);
 
 /// So many connections are remembered at most; of frozen ones, which may be made up, fewer.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
@@ -226,9 +226,9 @@ mod tests {
         held.see(&segment(Kind::Data, 2, 1, 0), secs(100));
         held.see(&segment(Kind::Rst, 1, 1, 0), secs(101));
         assert_eq!(held.connections().count(), 1);
-        held.expire(secs(250));
+        held.expire(secs(350));
         assert_eq!(held.connections().count(), 1);
-        held.expire(secs(251));
+        held.expire(secs(351));
         assert_eq!(held.connections().count(), 0);
         assert_eq!(held.sources().count(), 2);
         held.expire(secs(100 + 3601));
