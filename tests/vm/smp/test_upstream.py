@@ -32,11 +32,11 @@ def version(request, monkeypatch):
     return request.param
 
 
-def test_versions_are_three(host):
-    """What this file is about; each also has a C library of its own."""
+def test_versions_differ(host):
+    """What this file is about; each also has a C library of its own. A guest of forky has sid's."""
     found = [sh(path / "xtables-nft-multi", "iptables", "--version") for path in VERSIONS.values()]
     numbers = [tuple(map(int, re.findall(r"v1\.(\d+)\.(\d+)", line)[0])) for line in found]
-    assert numbers == sorted(set(numbers)), found
+    assert numbers == sorted(numbers) and numbers[0] < numbers[-1], found
 
 
 def run(host, program, *words):
