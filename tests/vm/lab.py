@@ -471,7 +471,8 @@ PEERS_LIBDIR = f"{PEER}:/usr/lib/x86_64-linux-gnu/xtables"
 def load_peer():
     """Loads xtables-addons' module in place of what is there, and lets iptables find its extension."""
     unload()
-    sh("modprobe", "-a", *sh("modinfo", "-F", "depends", f"{PEER}/xt_TARPIT.ko").strip().split(","))
+    for needed in sh("modinfo", "-F", "depends", f"{PEER}/xt_TARPIT.ko").replace(",", " ").split():
+        sh("modprobe", needed)
     sh("insmod", f"{PEER}/xt_TARPIT.ko")
     os.environ["XTABLES_LIBDIR"] = PEERS_LIBDIR
 

@@ -374,16 +374,16 @@ def after_reset(p):
 def clock(p):
     """Whether TSval is a clock of milliseconds, from one answer to the next."""
     last = p.connect()
-    right = []
-    for _ in range(6):
+    right = 0
+    for _ in range(20):
         time.sleep(0.03)
         p.send("PA", payload=b"x")
         answer = p.answer()
-        advance = answer.ts[0] - last.ts[0] & 0xFFFFFFFF
-        right.append(abs(advance - 1000 * (answer.time - last.time)) < 10)
+        advance, elapsed = answer.ts[0] - last.ts[0] & 0xFFFFFFFF, 1000 * (answer.time - last.time)
+        # Within these bounds what advances by 256 or not at all is never right; a busy machine is late at times.
+        right += 20 < elapsed < 200 and abs(advance - elapsed) < 10
         last = answer
-    # A busy machine may be late once or twice.
-    return {"answer": "A", "milliseconds": right.count(True) > 3}
+    return {"answer": "A", "milliseconds": right > 3}
 
 
 def low_bits(p):
