@@ -229,6 +229,7 @@ def test_last_ack_is_not_answered(lab, family, ts):
 # --- Probes, and what gets no answer
 
 
+@strangers_may_share
 def test_keep_alive_is_answered_with_timestamps(lab, family):
     """Of one octet at once, an empty one when the answer before is two seconds old; before any data and after."""
     with lab.capture(family, both=False) as capture:
