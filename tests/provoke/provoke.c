@@ -64,8 +64,11 @@ static void shift(void)
 
 static void leak(void)
 {
-	/* Several, since a stale copy of a pointer somewhere hides an object from kmemleak. */
-	for (int i = 0; i < 16; i++) {
+	/*
+	 * Many, since a stale copy of a pointer hides an object from kmemleak, and the allocator's own
+	 * lists of free objects keep such copies.
+	 */
+	for (int i = 0; i < 512; i++) {
 		volatile char *bytes = kmalloc(777, GFP_KERNEL);
 
 		bytes[0] = 1;
