@@ -41,7 +41,7 @@ pub struct Exporter {
 #[derive(clap::Args, Debug)]
 pub struct Common {
     /// How many sources are remembered
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub sources: u32,
 
     /// How many hours a source is remembered that is not seen any more

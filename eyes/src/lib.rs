@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod report;
 pub mod screen;
 pub mod segment;
+pub mod server;
 pub mod trace;
 pub mod watch;
 

@@ -49,6 +49,8 @@ impl Trace {
         }
         clean(&instances);
         let dir = instances.join(format!("{NAME}{}", process::id()));
+        // One of our number that was killed left it; it is busy if it is not.
+        let _ = fs::remove_dir(&dir);
         fs::create_dir(&dir).map_err(|error| said(&dir, &error))?;
         // From here on, what was made goes with it.
         let mut trace = Self {

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use eyes::cli::Exporter;
 use eyes::metrics::metrics;
+use eyes::server::Server;
 use eyes::watch::{Watch, EVERY};
 use eyes::{end_of_process, Result};
-use tiny_http::{Header, Method, Request, Response, Server};
 
 fn main() -> ExitCode {
     match run(&Exporter::parse()) {
@@ -24,34 +24,15 @@ fn main() -> ExitCode {
 
 fn run(options: &Exporter) -> Result<()> {
     let end = end_of_process()?;
-    let server =
-        Server::http(options.listen).map_err(|error| format!("{}: {error}", options.listen))?;
+    let server = Server::start(options.listen)?;
     let mut watch = Watch::start(&options.common)?;
     while !end.load(Ordering::Relaxed) {
-        let request = server
-            .recv_timeout(EVERY)
-            .map_err(|error| error.to_string())?;
+        let wish = server.wish(EVERY);
         watch.look()?;
-        if let Some(request) = request {
-            answer(request, &watch)?;
+        if let Some(wish) = wish {
+            // Whoever has asked may be gone.
+            let _ = wish.send(metrics(&watch.report()?));
         }
     }
-    Ok(())
-}
-
-fn answer(request: Request, watch: &Watch) -> Result<()> {
-    let (status, text) = match (request.method(), request.url().split('?').next()) {
-        (Method::Get | Method::Head, Some("/metrics")) => (200, metrics(&watch.report()?)),
-        (Method::Get | Method::Head, _) => (404, "see /metrics\n".to_string()),
-        _ => (405, "only GET\n".to_string()),
-    };
-    let response = Response::from_string(text).with_status_code(status);
-    let response = match "Content-Type: text/plain; version=0.0.4; charset=utf-8".parse::<Header>()
-    {
-        Ok(header) => response.with_header(header),
-        Err(()) => response,
-    };
-    // Whoever has asked may be gone.
-    let _ = request.respond(response);
     Ok(())
 }

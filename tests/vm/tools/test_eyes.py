@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -220,6 +221,27 @@ def test_the_module_may_go(lab):
     with exporter(lab) as process, without_module(lab):
         assert process.wait(20) == 1
         assert "xt_TARPIT" in process.stderr.read()
+
+
+RUDE = {
+    "a body that does not come": b"GET /metrics HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+    "a head that does not end": b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000,
+    "no word": b"",
+    "no HTTP": b"\0" * 10_000 + b"\r\n\r\n",
+}
+
+
+def test_rude_guests_do_not_keep_it_from_its_work(lab):
+    """More of them than it talks to at one time, who neither read nor go."""
+    with exporter(lab) as process, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            for words in RUDE.values():
+                with lab.server.inside():
+                    guest = stack.enter_context(socket.create_connection(("127.0.0.1", 12323), timeout=5))
+                with contextlib.suppress(ConnectionError):
+                    guest.sendall(words)
+        wait_until(lambda: fetch(lab, METRICS), 60, "there is room again")
+        assert process.poll() is None
 
 
 def test_prometheus_sees_it(lab, tmp_path):
