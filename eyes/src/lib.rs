@@ -18,6 +18,17 @@ pub mod watch;
 /// What went wrong, in a sentence for people.
 pub type Result<T> = std::result::Result<T, String>;
 
+/// How a program ends, and says why if it failed.
+pub fn exit_code(program: &str, done: Result<()>) -> std::process::ExitCode {
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{program}: {why}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 /// Sets the flag that it returns when the process is to end.
 ///
 /// # Errors

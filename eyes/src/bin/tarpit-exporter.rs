@@ -10,16 +10,10 @@ use eyes::cli::Exporter;
 use eyes::metrics::metrics;
 use eyes::server::Server;
 use eyes::watch::{Watch, EVERY};
-use eyes::{end_of_process, Result};
+use eyes::{end_of_process, exit_code, Result};
 
 fn main() -> ExitCode {
-    match run(&Exporter::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("tarpit-exporter: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("tarpit-exporter", run(&Exporter::parse()))
 }
 
 fn run(options: &Exporter) -> Result<()> {

@@ -13,17 +13,11 @@ use eyes::cli::Top;
 use eyes::report::Order;
 use eyes::screen::{text, List, Screen};
 use eyes::watch::{Watch, EVERY};
-use eyes::{end_of_process, Result};
+use eyes::{end_of_process, exit_code, Result};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 fn main() -> ExitCode {
-    match run(&Top::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("tarpit-top: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("tarpit-top", run(&Top::parse()))
 }
 
 fn run(options: &Top) -> Result<()> {
