@@ -338,7 +338,6 @@ def main():
                 for name, path in (("xt_TARPIT", ours), ("xtables-addons", f"{PEER}/xt_TARPIT.ko")):
                     unload()
                     modules.append(load(name, path))
-                unload()
                 load_peer()
             found += rows(lab, target)
             print(f"{target}: measured", flush=True)

@@ -8,7 +8,7 @@ import os
 
 import bench
 import pytest
-from lab import FAMILIES, V4, load_peer, unload
+from lab import FAMILIES, V4, load_peer
 
 # Over DROP, by xtables-addons': docs/performance.md.
 REACHED = {
@@ -40,7 +40,6 @@ def cost():
             for case, hook, target in REACHED:
                 measure(case, family, hook, target)
         lab.server.run("nft", "flush", "ruleset")
-        unload()
         load_peer()
         for family in FAMILIES:
             for case in CASES:
