@@ -228,7 +228,12 @@ impl Addresses for V6 {
         let (header, mut rest) = headers
             .split_first_chunk::<V6_LEN>()
             .ok_or(Silence::Truncated)?;
-        let [_, class, _, _, _, _, mut next, _, addresses @ ..] = header;
+        let [_, class, _, _, l0, l1, mut next, _, addresses @ ..] = header;
+        // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
+        // stand for the one that a jumbogram has.
+        if [*l0, *l1] == [0, 0] && len <= V6_LEN + 0xffff {
+            return Err(Silence::Malformed);
+        }
         let (&source, destination) = addresses
             .split_first_chunk::<16>()
             .ok_or(Silence::Truncated)?;

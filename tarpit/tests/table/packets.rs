@@ -179,6 +179,21 @@ fn looks_behind_ipv6_extension_headers_and_returns_none() {
 }
 
 #[test]
+fn is_silent_on_an_ipv6_packet_without_a_length_that_is_no_jumbogram() {
+    let [_, host] = BOTH;
+    let mut syn = extended(0, "0600 010400000000");
+    syn[4..6].fill(0);
+    for len in [syn.len(), 40 + 0xffff] {
+        assert_eq!(
+            host.ask_at(CLOCK, &syn, len),
+            Err(Silence::Malformed),
+            "{len} bytes"
+        );
+    }
+    assert!(host.ask_at(CLOCK, &syn, 40 + 0x1_0000).is_ok());
+}
+
+#[test]
 fn is_silent_behind_more_ipv6_extension_headers_than_are_honest() {
     let [_, host] = BOTH;
     for count in [8, 9, 100] {

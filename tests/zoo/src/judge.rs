@@ -260,7 +260,7 @@ fn v4(packet: &[u8], is_gso: bool) -> Result<Ip<'_>, Why> {
     let header_len = header.slice().len();
     let total = match usize::from(header.total_len()) {
         // A packet that a card is to cut may be too long to say so.
-        0 if is_gso => packet.len(),
+        0 if is_gso && packet.len() > 40 + 0xffff => packet.len(),
         total => total,
     };
     if total < header_len {
@@ -276,7 +276,7 @@ fn v4(packet: &[u8], is_gso: bool) -> Result<Ip<'_>, Why> {
 fn v6(packet: &[u8], is_gso: bool) -> Result<Ip<'_>, Why> {
     let header = Ipv6HeaderSlice::from_slice(packet).map_err(|_| "a broken IPv6 header")?;
     let total = match usize::from(header.payload_length()) {
-        0 if is_gso => packet.len(),
+        0 if is_gso && packet.len() > 40 + 0xffff => packet.len(),
         // A jumbogram: the option has the length, which is beyond 64 K.
         0 if packet[6] == 0 => {
             let len = match packet.get(40..48) {
