@@ -109,6 +109,9 @@ const V4_LEN: usize = 20;
 const V6_LEN: usize = 40;
 const TCP: u8 = 6;
 
+/// The greatest length that an IP header can name, in bytes.
+const MAX_LEN: usize = 0xffff;
+
 /// How many IPv6 extension headers are looked behind; honest packets have one or two.
 const MAX_EXTENSIONS: usize = 8;
 
@@ -141,10 +144,14 @@ impl Addresses for V4 {
     #[inline]
     fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence> {
         let header = headers.first_chunk::<V4_LEN>().ok_or(Silence::Truncated)?;
-        let [vihl, tos, _, _, _, _, frag0, frag1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
+        let [vihl, tos, l0, l1, _, _, frag0, frag1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
             *header;
         let header_len = usize::from(vihl & 0x0f) * 4;
         if header_len < V4_LEN {
+            return Err(Silence::Malformed);
+        }
+        // No length is what GRO writes where it does not fit; Linux takes it from any packet that is to be cut.
+        if [l0, l1] == [0, 0] && len <= MAX_LEN {
             return Err(Silence::Malformed);
         }
         // More fragments, or not the first one.
@@ -231,7 +238,7 @@ impl Addresses for V6 {
         let [_, class, _, _, l0, l1, mut next, _, addresses @ ..] = header;
         // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
         // stand for the one that a jumbogram has.
-        if [*l0, *l1] == [0, 0] && len <= V6_LEN + 0xffff {
+        if [*l0, *l1] == [0, 0] && len <= V6_LEN + MAX_LEN {
             return Err(Silence::Malformed);
         }
         let (&source, destination) = addresses

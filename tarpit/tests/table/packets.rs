@@ -179,18 +179,21 @@ fn looks_behind_ipv6_extension_headers_and_returns_none() {
 }
 
 #[test]
-fn is_silent_on_an_ipv6_packet_without_a_length_that_is_no_jumbogram() {
-    let [_, host] = BOTH;
-    let mut syn = extended(0, "0600 010400000000");
-    syn[4..6].fill(0);
-    for len in [syn.len(), 40 + 0xffff] {
-        assert_eq!(
-            host.ask_at(CLOCK, &syn, len),
-            Err(Silence::Malformed),
-            "{len} bytes"
-        );
+fn is_silent_on_a_packet_that_says_it_is_empty_unless_it_is_too_long_to_say_more() {
+    let [v4, v6] = BOTH;
+    let jumbogram = extended(0, "0600 010400000000");
+    for (host, mut syn, length, counted_from) in [
+        (&v4, v4.asked(LINUX_SYN), 2, 0),
+        (&v6, v6.asked(LINUX_SYN), 4, 40),
+        (&v6, jumbogram, 4, 40),
+    ] {
+        syn[length..length + 2].fill(0);
+        for len in [syn.len(), counted_from + 0xffff] {
+            let given = host.ask_at(CLOCK, &syn, len);
+            assert_eq!(given, Err(Silence::Malformed), "{len} bytes");
+        }
+        assert!(host.ask_at(CLOCK, &syn, counted_from + 0x1_0000).is_ok());
     }
-    assert!(host.ask_at(CLOCK, &syn, 40 + 0x1_0000).is_ok());
 }
 
 #[test]
