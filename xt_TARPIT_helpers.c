@@ -472,12 +472,13 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, 
 {
 	const u8 family = xt_family(call->par);
 
+	if (skb->ip_summed == CHECKSUM_UNNECESSARY || skb->ip_summed == CHECKSUM_PARTIAL)
+		return true;
 	/*
 	 * nf_ip_checksum() counts on the IP header to sum up to zero, which it no longer does when the
 	 * stack has written into an option of it (timestamp, record route).
 	 */
-	if (family == NFPROTO_IPV4 && thoff > sizeof(struct iphdr) &&
-	    !skb_csum_unnecessary(skb)) {
+	if (family == NFPROTO_IPV4 && thoff > sizeof(struct iphdr)) {
 		__wsum sum = skb_checksum(skb, thoff, skb->len - thoff, 0);
 
 		return !tcp_v4_check(skb->len - thoff, ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, sum);

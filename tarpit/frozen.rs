@@ -8,8 +8,6 @@
 //! caller's ([`super::Limit::Frozen`], [`remember`]). All other answers need no memory.
 
 use super::decide::Silence;
-use super::hold::counted;
-use super::isn::Flow;
 use super::kind::Kind;
 use super::reply::{Answer, Budget};
 use super::seq::Seq;
@@ -19,7 +17,7 @@ use super::Env;
 /// The ACK for a segment of a running connection, as if it were the first one.
 ///
 /// Only data are answered, so two tarpits never have an answer for each other.
-pub(super) fn freeze(segment: &Segment, flow: Flow, env: &Env<'_>) -> Result<Answer, Silence> {
+pub(super) fn freeze(segment: &Segment, env: &Env<'_>) -> Result<Answer, Silence> {
     if segment.payload_len == 0 {
         return Err(Silence::NotOurs);
     }
@@ -32,7 +30,7 @@ pub(super) fn freeze(segment: &Segment, flow: Flow, env: &Env<'_>) -> Result<Ans
             value: theirs.echo,
             echo: theirs.value,
         })),
-        identification: counted(flow, env),
+        ordinal: env.ordinal(),
         budget: Budget::Frozen {
             // Who wants to see whether strangers are answered sends a single octet (Nessus, plugin 10796).
             silent: segment.payload_len == 1,

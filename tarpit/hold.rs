@@ -49,14 +49,15 @@ pub(super) fn hold(
     };
     let start = segment.seq.since(first_octet);
     if !(-1..=REACH).contains(&start) {
-        return freeze(segment, flow, env);
+        return freeze(segment, env);
     }
     let place = Place {
         start,
         end: start.saturating_add_unsigned(segment.octets()),
         fin,
     };
-    let echo = echoed(segment, flow);
+    let offset = flow.stamp_offset();
+    let echo = echoed(segment, offset);
     let (choice, trapped_ms) = match echo.and_then(|echo| Some((place.told(echo)?, echo))) {
         Some((told, echo)) => {
             let age_ms = stamp::age_ms(env.now_ms, echo);
@@ -85,31 +86,21 @@ pub(super) fn hold(
             Flags::ACK
         },
         window: profile.window(tells.offer, env.mss),
-        options: Options::only(segment.options.timestamps().map(|theirs| {
-            Timestamps {
-                value: tells
-                    .stamp(env.now_ms, echo)
-                    .wrapping_add(flow.stamp_offset()),
-                echo: theirs.value.wrapping_sub(choice.back_dated_ms),
-            }
+        options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
+            value: tells.stamp(env.now_ms, echo).wrapping_add(offset),
+            echo: theirs.value.wrapping_sub(choice.back_dated_ms),
         })),
         payload: if talks { banner(sent) } else { None },
-        identification: counted(flow, env),
+        ordinal: env.ordinal(),
         trapped_ms,
         ..Answer::EMPTY
     })
 }
 
-/// The stamp that a segment echoes.
-pub(super) fn echoed(segment: &Segment, flow: Flow) -> Option<u32> {
+/// The stamp that a segment echoes, in a flow whose stamps have this offset.
+pub(super) fn echoed(segment: &Segment, offset: u32) -> Option<u32> {
     let theirs = segment.options.timestamps()?;
-    Some(theirs.echo.wrapping_sub(flow.stamp_offset()))
-}
-
-/// The identification of a reply after the first one.
-pub(super) const fn counted(flow: Flow, env: &Env<'_>) -> u32 {
-    // Linux counts the packets of a connection; ours go out about once a minute.
-    flow.label().wrapping_add(env.now_ms >> 16)
+    Some(theirs.echo.wrapping_sub(offset))
 }
 
 /// Where a segment lies in its stream, in octets after the SYN.

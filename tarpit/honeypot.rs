@@ -7,7 +7,7 @@
 //! What was lost on the way stays lost; the peer goes on.
 
 use super::decide::{Policy, Silence};
-use super::hold::{counted, echoed};
+use super::hold::echoed;
 use super::isn::Flow;
 use super::kind::Kind;
 use super::reply::{Answer, Budget};
@@ -33,7 +33,8 @@ pub(super) fn take(
     // We send no data, so up to our FIN SEG.ACK is our ISN + 1.
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
-    let echo = echoed(segment, flow);
+    let offset = flow.stamp_offset();
+    let echo = echoed(segment, offset);
     let reach = match echo {
         Some(echo) if stamp::is_recent(env.now_ms, echo) => ECHOED_REACH,
         _ => REACH,
@@ -62,10 +63,10 @@ pub(super) fn take(
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },
         window: policy.first_window(segment, env),
         options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
-            value: stamp::clock(env.now_ms, echo).wrapping_add(flow.stamp_offset()),
+            value: stamp::clock(env.now_ms, echo).wrapping_add(offset),
             echo: theirs.value,
         })),
-        identification: counted(flow, env),
+        ordinal: env.ordinal(),
         budget,
         ..Answer::EMPTY
     })

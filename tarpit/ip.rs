@@ -185,11 +185,16 @@ impl Addresses for V4 {
         let header: &mut [u8; V4_LEN] = header.try_into().ok()?;
         // CAST: the length of the header is 20.
         let len = tcp_len.checked_add(V4_LEN as u16)?;
+        let identification = match answer.ordinal {
+            // CAST: any 16 bits of the flow's number will do.
+            Some(ordinal) => (answer.flow.label() as u16).wrapping_add(ordinal),
+            None => 0,
+        };
         let mut words = Writer::new(header, Sum(0));
         words.put_all([
             0x4500_0000 | u32::from(len),
             // Only for show, since the header says DF (RFC 6864, 4.1).
-            (answer.identification & 0xffff) << 16 | 0x4000,
+            u32::from(identification) << 16 | 0x4000,
             u32::from(answer.hop_limit) << 24 | u32::from(TCP) << 16,
             u32::from_be(self.destination),
             u32::from_be(self.source),
@@ -230,7 +235,7 @@ impl Addresses for V6 {
     const HEADER_LEN: usize = V6_LEN;
     const HAS_LABEL: bool = true;
 
-    #[inline]
+    #[inline(always)]
     fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence> {
         let (header, mut rest) = headers
             .split_first_chunk::<V6_LEN>()

@@ -50,6 +50,14 @@ pub struct Env<'a> {
     pub mss: u16,
 }
 
+impl Env<'_> {
+    /// The number of a packet that goes out now, in a connection that sends about one a minute.
+    const fn ordinal(&self) -> Option<u16> {
+        // CAST: it wraps, as identifications do.
+        Some((self.now_ms >> 16) as u16)
+    }
+}
+
 /// A packet that may get an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<A> {

@@ -31,8 +31,9 @@ pub struct Answer {
     pub payload: Option<u8>,
     /// Which budget it draws from.
     pub budget: Budget,
-    /// The identification of an IPv4 packet.
-    pub identification: u32,
+    /// Which of the flow's packets it is, for the identification of an IPv4 packet; `None` for the first, and for one
+    /// of no connection.
+    pub ordinal: Option<u16>,
     /// How long the peer has been held since the answer before, in milliseconds, give or take
     /// [`super::stamp::STEP_MS`]: the sum over all answers is its time here. 0 where nothing tells.
     pub trapped_ms: u32,
@@ -51,7 +52,7 @@ impl Answer {
         options: Options::NONE,
         payload: None,
         budget: Budget::None,
-        identification: 0,
+        ordinal: None,
         trapped_ms: 0,
     };
 

@@ -31,6 +31,7 @@ struct Fields {
     octet: Option<u8>,
     hop_limit: u8,
     label: u32,
+    ordinal: Option<u16>,
 }
 
 impl Fields {
@@ -88,7 +89,7 @@ impl Fields {
             options: self.options(),
             payload: self.octet,
             hop_limit: self.hop_limit,
-            identification: self.label,
+            ordinal: self.ordinal,
             ..Answer::EMPTY
         }
     }
@@ -154,7 +155,8 @@ fn returns<A: Version>(fields: &Fields) {
     let label = if A::HAS_LABEL {
         answer.flow.label() & 0xf_ffff
     } else {
-        answer.identification & 0xffff
+        let counted = |ordinal| answer.flow.label().wrapping_add(u32::from(ordinal)) & 0xffff;
+        answer.ordinal.map_or(0, counted)
     };
     assert_eq!(heard.label, label);
     let (mut mss, mut window_scale, mut sack_permitted) = (None, None, false);
