@@ -3,9 +3,8 @@
 //! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
 //! where frozen connections go on.
 //!
-//! A counter for each CPU, and two tables of fixed size; no allocation, no lock: an entry is one word. That of a budget is when
-//! it will be whole again (a token bucket in the form of the generic cell rate algorithm); who
-//! shares an entry shares its budget. Only the replies that carry a limit come here.
+//! A counter for each CPU, and two tables of fixed size; no allocation, no lock: an entry is one word. Who
+//! shares an entry of a budget shares that. Only the replies that carry a limit come here.
 
 use super::abi;
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     },
     tarpit::{
         frozen::remember,
+        reply::spend,
         Answer,
         Limit, //
     },
@@ -55,7 +55,7 @@ pub(super) fn check_parameters() -> Result {
 /// With 10,000 sources at a time, two or three share a budget.
 const BUCKETS: usize = 4096;
 
-/// When each budget will be whole again.
+/// The budgets of the sources ([`spend`]).
 static SOURCES: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
 
 /// The connections that were running before their rule ([`remember`]). Who shares an entry takes it over.
@@ -124,17 +124,9 @@ fn take(bucket: u32, now_ms: u32) -> bool {
     };
     let seen = whole_at.load(Relaxed);
     let interval_ms = value(source_interval_ms.value());
-    let whole_ms = interval_ms.wrapping_mul(value(source_burst.value()));
-    // What was due long ago is whole. It may look due again for a moment each time that the clock
-    // wraps, and an unused one just before it does: that costs some replies then, no more.
-    let owed = match seen.wrapping_sub(now_ms) {
-        owed if owed <= whole_ms => owed,
-        _ => 0,
-    };
-    if owed > whole_ms.wrapping_sub(interval_ms) {
-        return false;
+    match spend(seen, now_ms, interval_ms, value(source_burst.value())) {
+        // Another CPU was faster with this very budget: that was the reply.
+        Some(after) => whole_at.cmpxchg(seen, after, Relaxed).is_ok(),
+        None => false,
     }
-    let after = now_ms.wrapping_add(owed).wrapping_add(interval_ms);
-    // Another CPU was faster with this very budget: that was the reply.
-    whole_at.cmpxchg(seen, after, Relaxed).is_ok()
 }

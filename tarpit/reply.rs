@@ -147,3 +147,26 @@ pub enum Limit {
         silent: bool,
     },
 }
+
+/// Takes a reply out of a source's budget: `burst` at once, and one more each `interval_ms` (both at least 1, their product
+/// below 2^31). The new entry of a table in the place of `entry`; `None` when nothing is left.
+///
+/// An entry is when the budget will be whole again, by the clock in milliseconds (a token bucket in the form of the
+/// generic cell rate algorithm); zero is an unused one. What was due long ago may look due again for a moment each
+/// time that the clock wraps: that costs some replies then, no more.
+#[inline]
+pub const fn spend(entry: u32, now_ms: u32, interval_ms: u32, burst: u32) -> Option<u32> {
+    let whole_ms = interval_ms.wrapping_mul(burst);
+    let owed_ms = match entry.wrapping_sub(now_ms) {
+        owed_ms if entry != 0 && owed_ms <= whole_ms => owed_ms,
+        _ => 0,
+    };
+    if owed_ms > whole_ms.wrapping_sub(interval_ms) {
+        return None;
+    }
+    match now_ms.wrapping_add(owed_ms).wrapping_add(interval_ms) {
+        // Rather a moment too early than unused.
+        0 => Some(u32::MAX),
+        whole_at => Some(whole_at),
+    }
+}

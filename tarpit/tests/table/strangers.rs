@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Resets, SYN-ACKs, control bits that no connection sends, and numbers that are not ours.
+//! Resets, SYN-ACKs, control bits that no connection sends, numbers that are not ours, and the budgets of such.
 
 use super::common::{ask, Family, Host, BOTH, KEY};
+use tarpit::tarpit::reply::spend;
 use tarpit::tarpit::{Key, Limit, Silence};
 
 #[test]
@@ -149,5 +150,46 @@ fn draws_resets_on_a_budget_of_their_source() {
         assert_eq!(one, limit(host.source, elsewhere));
         assert_eq!(one, limit(neighbour, host.destination));
         assert_ne!(one, limit(stranger, host.destination));
+    }
+}
+
+/// How many replies a budget of eight and one in 2 s has left at this time.
+fn left(mut entry: u32, now_ms: u32) -> usize {
+    std::iter::from_fn(|| {
+        entry = spend(entry, now_ms, 2000, 8)?;
+        Some(())
+    })
+    .take(100)
+    .count()
+}
+
+#[test]
+fn a_budget_is_whole_at_first_and_at_any_time() {
+    // Linux' clock wraps five minutes after the boot.
+    for before_wrap in [300_000, 16_001, 16_000, 15_999, 8_000, 1, 0] {
+        assert_eq!(
+            left(0, 0u32.wrapping_sub(before_wrap)),
+            8,
+            "{before_wrap} ms"
+        );
+    }
+}
+
+#[test]
+fn a_budget_comes_back_one_by_one() {
+    for begin in [5u32, 1 << 31, 0u32.wrapping_sub(9_000)] {
+        let spent = (0..8).fold(0, |entry, _| spend(entry, begin, 2000, 8).unwrap());
+        for (after_ms, replies) in [
+            (0, 0),
+            (1_999, 0),
+            (2_000, 1),
+            (5_000, 2),
+            (15_999, 7),
+            (16_000, 8),
+            (3_600_000, 8),
+        ] {
+            let now_ms = begin.wrapping_add(after_ms);
+            assert_eq!(left(spent, now_ms), replies, "{after_ms} ms after {begin}");
+        }
     }
 }
