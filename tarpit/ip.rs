@@ -150,16 +150,16 @@ impl Addresses for V4 {
         if header_len < V4_LEN {
             return Err(Silence::Malformed);
         }
-        // No length is what GRO writes where it does not fit; Linux takes it from any packet that is to be cut.
-        if [l0, l1] == [0, 0] && len <= MAX_LEN {
-            return Err(Silence::Malformed);
-        }
         // More fragments, or not the first one.
         if u16::from_be_bytes([frag0, frag1]) & 0x3fff != 0 {
             return Err(Silence::Fragment);
         }
         if protocol != TCP {
             return Err(Silence::NotTcp);
+        }
+        // No length is what GRO writes where it does not fit; Linux takes it from any packet that is to be cut.
+        if [l0, l1] == [0, 0] && len <= MAX_LEN {
+            return Err(Silence::Malformed);
         }
         let transport = headers.get(header_len..).ok_or(Silence::Truncated)?;
         let addresses = Self::new([s0, s1, s2, s3], [d0, d1, d2, d3]);
@@ -241,11 +241,6 @@ impl Addresses for V6 {
             .split_first_chunk::<V6_LEN>()
             .ok_or(Silence::Truncated)?;
         let [_, class, _, _, l0, l1, mut next, _, addresses @ ..] = header;
-        // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
-        // stand for the one that a jumbogram has.
-        if [*l0, *l1] == [0, 0] && len <= V6_LEN + MAX_LEN {
-            return Err(Silence::Malformed);
-        }
         let (&source, destination) = addresses
             .split_first_chunk::<16>()
             .ok_or(Silence::Truncated)?;
@@ -255,7 +250,11 @@ impl Addresses for V6 {
         let mut extensions = 0..MAX_EXTENSIONS;
         while next != TCP && extensions.next().is_some() {
             let &[following, length, third, fourth, ..] = rest else {
-                return Err(Silence::Truncated);
+                // One that is not looked behind need not be there: No Next Header (RFC 8200, 4.7).
+                return Err(match next {
+                    0 | 43 | 44 | 60 => Silence::Truncated,
+                    _ => Silence::NotTcp,
+                });
             };
             let extension_len = match next {
                 // Hop-by-hop options and destination options (RFC 8200, 4.3 and 4.6).
@@ -273,6 +272,11 @@ impl Addresses for V6 {
         }
         if next != TCP {
             return Err(Silence::NotTcp);
+        }
+        // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
+        // stand for the one that a jumbogram has.
+        if [*l0, *l1] == [0, 0] && len <= V6_LEN + MAX_LEN {
+            return Err(Silence::Malformed);
         }
         let addresses = Self::new(source, destination);
         if !addresses.answerable() {

@@ -181,11 +181,11 @@ fn looks_behind_ipv6_extension_headers_and_returns_none() {
 #[test]
 fn is_silent_on_a_packet_that_says_it_is_empty_unless_it_is_too_long_to_say_more() {
     let [v4, v6] = BOTH;
-    let jumbogram = extended(0, "0600 010400000000");
+    let padded = extended(0, "0600 010400000000");
     for (host, mut syn, length, counted_from) in [
         (&v4, v4.asked(LINUX_SYN), 2, 0),
         (&v6, v6.asked(LINUX_SYN), 4, 40),
-        (&v6, jumbogram, 4, 40),
+        (&v6, padded, 4, 40),
     ] {
         syn[length..length + 2].fill(0);
         for len in [syn.len(), counted_from + 0xffff] {
@@ -257,6 +257,12 @@ fn is_silent_on_what_is_not_tcp() {
             let mut syn = v6.asked(LINUX_SYN);
             syn[6] = protocol;
             assert_eq!(v6.ask(&syn), Err(Silence::NotTcp), "next header {protocol}");
+            syn[4..6].fill(0);
+            assert_eq!(
+                v6.ask(&syn[..40]),
+                Err(Silence::NotTcp),
+                "next header {protocol} and nothing"
+            );
             let syn = extended(60, &format!("{protocol:02x}00 010400000000"));
             assert_eq!(v6.ask(&syn), Err(Silence::NotTcp), "next header {protocol}");
         }
