@@ -30,7 +30,7 @@ pub(super) fn freeze(segment: &Segment, env: &Env<'_>) -> Result<Answer, Silence
             value: theirs.echo,
             echo: theirs.value,
         })),
-        ordinal: env.ordinal(),
+        ordinal: Some(env.ordinal()),
         budget: Budget::Frozen {
             // Who wants to see whether strangers are answered sends a single octet (Nessus, plugin 10796).
             silent: segment.payload_len == 1,

@@ -91,7 +91,7 @@ pub(super) fn hold(
             echo: theirs.value.wrapping_sub(choice.back_dated_ms),
         })),
         payload: if talks { banner(sent) } else { None },
-        ordinal: env.ordinal(),
+        ordinal: Some(env.ordinal()),
         trapped_ms,
         ..Answer::EMPTY
     })

@@ -66,7 +66,7 @@ pub(super) fn take(
             value: stamp::clock(env.now_ms, echo).wrapping_add(offset),
             echo: theirs.value,
         })),
-        ordinal: env.ordinal(),
+        ordinal: Some(env.ordinal()),
         budget,
         ..Answer::EMPTY
     })

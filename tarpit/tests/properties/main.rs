@@ -13,6 +13,7 @@
 mod common;
 
 mod any_packet;
+mod budget;
 mod exchange;
 mod facing;
 mod frozen;

@@ -118,7 +118,7 @@ fn counts_segments_of_any_length() {
 }
 
 #[test]
-fn draws_on_no_budget_and_holds_nobody() {
+fn draws_on_the_budget_of_all_and_holds_nobody() {
     for host in hosts() {
         for asked in [
             LINUX_SYN,
