@@ -131,7 +131,7 @@ def test_answer_to_64_kb_is_that_of_reject(lab, family, flags):
 
 
 def test_every_scan_gets_its_answer(lab, family):
-    """There is no limit, as REJECT has none: a limit would tell a closed port from this one."""
+    """There is none but that of all answers to strangers, as REJECT has none: a limit would tell a closed port from this one."""
     with lab.capture(family, both=False) as capture:
         for port in TARGETS:
             puppets = [Puppet(lab, family, capture, dport=port) for _ in range(60)]

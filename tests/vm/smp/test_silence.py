@@ -12,6 +12,11 @@ import pytest
 import wire
 from lab import FIRST_WINDOW, PORT, V4, V6, Puppet, for_each, wait_until
 
+def options_of(puppet):
+    """IPv4: three no-operations and the end of the list; IPv6: the same as hop-by-hop options."""
+    return {"opts": b"\1\1\1\0"} if ":" not in puppet.src else {"extensions": [(0, b"\0\1\4" + bytes(4))]}
+
+
 SILENT = {
     # A segment of the held connection, but for one thing.
     "bare ACK": lambda p: p.send("A"),
@@ -27,6 +32,7 @@ SILENT = {
     "SYN, FIN and ACK": lambda p: p.send("SFA", -1),
     "SYN and RST": lambda p: p.send("SR", -1),
     "bad checksum": lambda p: p.send("PA", payload=b"x" * 20, csum=0x1234),
+    "bad checksum behind options": lambda p: p.send("PA", payload=b"x" * 20, csum=0x1234, ip=options_of(p)),
     "bad checksum of a SYN": lambda p: p.send("S", -1, csum=0xBEEF),
     "bad checksum of a probe": lambda p: p.send("A", -1, csum=0),
     "data offset below 5": lambda p: p.send("PA", payload=b"x" * 20, doff=4),
