@@ -8,6 +8,7 @@ there are have a budget for each source.
 """
 
 import contextlib
+import os
 import socket
 import time
 
@@ -427,6 +428,7 @@ class TestParameters:
 
     def test_parameters_change_the_limits(self, lab):
         sh("modprobe", "xt_TARPIT", "source_burst=2", "source_interval_ms=200")
+        assert not os.path.exists("/sys/module/xt_TARPIT/parameters"), "they are for the load alone"
         self.rules(lab)
         try:
             for family in FAMILIES:
