@@ -275,7 +275,7 @@ impl Addresses for V6 {
         }
         // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
         // stand for the one that a jumbogram has.
-        if [*l0, *l1] == [0, 0] && len <= V6_LEN + MAX_LEN {
+        if [*l0, *l1] == [0, 0] && (V6_LEN + 1..=V6_LEN + MAX_LEN).contains(&len) {
             return Err(Silence::Malformed);
         }
         let addresses = Self::new(source, destination);

@@ -194,6 +194,11 @@ fn is_silent_on_a_packet_that_says_it_is_empty_unless_it_is_too_long_to_say_more
         }
         assert!(host.ask_at(CLOCK, &syn, counted_from + 0x1_0000).is_ok());
     }
+    // This one is right: nothing follows.
+    let mut nothing = v6.asked(LINUX_SYN);
+    nothing[4..6].fill(0);
+    nothing.truncate(40);
+    assert_eq!(v6.ask(&nothing), Err(Silence::Truncated));
 }
 
 #[test]
