@@ -249,22 +249,21 @@ impl Addresses for V6 {
         let mut skipped = V6_LEN;
         let mut extensions = 0..MAX_EXTENSIONS;
         while next != TCP && extensions.next().is_some() {
+            // What is not looked behind need not be there: No Next Header (RFC 8200, 4.7).
+            if !matches!(next, 0 | 43 | 44 | 60) {
+                return Err(Silence::NotTcp);
+            }
             let &[following, length, third, fourth, ..] = rest else {
-                // One that is not looked behind need not be there: No Next Header (RFC 8200, 4.7).
-                return Err(match next {
-                    0 | 43 | 44 | 60 => Silence::Truncated,
-                    _ => Silence::NotTcp,
-                });
+                return Err(Silence::Truncated);
             };
             let extension_len = match next {
-                // Hop-by-hop options and destination options (RFC 8200, 4.3 and 4.6).
-                0 | 60 => usize::from(length) * 8 + 8,
-                // Routing, at the end of its way; before it, the destination is another one's (4.4).
-                43 if fourth == 0 => usize::from(length) * 8 + 8,
                 // A fragment that is the whole packet is none (RFC 8200, 4.5; RFC 6946).
                 44 if u16::from_be_bytes([third, fourth]) & 0xfff9 == 0 => 8,
                 44 => return Err(Silence::Fragment),
-                _ => return Err(Silence::NotTcp),
+                // Routing, not at the end of its way: the destination is another one's (4.4).
+                43 if fourth != 0 => return Err(Silence::NotTcp),
+                // Also hop-by-hop options and destination options (4.3 and 4.6).
+                _ => usize::from(length) * 8 + 8,
             };
             rest = rest.get(extension_len..).ok_or(Silence::Truncated)?;
             skipped = skipped.wrapping_add(extension_len);
