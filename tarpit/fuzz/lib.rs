@@ -74,6 +74,12 @@ impl Host {
         Policy::from_rule(&rule)
     }
 
+    /// Whether its rule takes all data.
+    pub fn is_honeypot(&self) -> bool {
+        self.policy()
+            .is_some_and(|policy| policy.mode == HONEYPOT.mode)
+    }
+
     /// What the host answers to a packet of `len` bytes of which `headers` can be read. Asserts that the
     /// laws are kept.
     pub fn ask(
