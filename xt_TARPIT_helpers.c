@@ -41,18 +41,26 @@
 #error "xt_TARPIT needs a kernel with CONFIG_IPV6"
 #endif
 
+/* The layouts that glue/abi.rs mirrors, and a jiffies_to_msecs() that wraps without a gap. */
+#ifndef CONFIG_64BIT
+#error "xt_TARPIT needs a 64-bit kernel"
+#endif
+
 MODULE_VERSION(XT_TARPIT_VERSION);
 
-static_assert(sizeof(struct xt_tarpit_facts) == 32);
-static_assert(offsetof(struct xt_tarpit_facts, readable) == 16);
-static_assert(offsetof(struct xt_tarpit_facts, len) == 20);
-static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 24);
+static_assert(sizeof(struct xt_tarpit_facts) == 48);
+static_assert(offsetof(struct xt_tarpit_facts, readable) == 32);
+static_assert(offsetof(struct xt_tarpit_facts, len) == 36);
+static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 40);
+static_assert(sizeof(struct xt_tarpit_reply) == 24);
+static_assert(offsetof(struct xt_tarpit_reply, thoff) == 16);
+static_assert(offsetof(struct xt_tarpit_reply, mss) == 20);
+static_assert(sizeof(struct xt_tarpit_wire) == 36);
+static_assert(offsetof(struct xt_tarpit_state, sources) == 16 + 8 * XT_TARPIT_TABLE_SIZE);
 static_assert(XT_TARPIT_checksum == 17);
 static_assert(XT_TARPIT_limited == 19);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
-
-u64 xt_tarpit_key[2] __ro_after_init;
 
 /* By which link, and between which stations, an answer goes back that is not routed. */
 struct station {
@@ -63,16 +71,28 @@ struct station {
 	u16 vlan_tci;			/* of a frame whose tag the card or the bridge has set aside */
 };
 
-/* What /proc/net/stat/xt_TARPIT shows: a line for each CPU, as its neighbours. */
+/* What each CPU counts for a network namespace. */
+struct cpu_state {
+	u64 columns[XT_TARPIT_COLUMN_COUNT];	/* a line of /proc/net/stat/xt_TARPIT */
+	u32 second;				/* the last one with an answer to an unverified packet */
+	u32 unverified;				/* how many such answers there were in it */
+};
+
+/* All that a network namespace has of ours, from its first rule until it ends. */
+struct net_state {
+	struct xt_tarpit_state shared;
+	struct cpu_state __percpu *cpu;
+};
+
 struct xt_tarpit_net {
-	u64 __percpu *columns;
+	struct net_state __rcu *state;
 };
 
 static unsigned int xt_tarpit_net_id __read_mostly;
 
 struct xt_tarpit_call {
 	const struct xt_action_param *par;
-	u64 __percpu *columns;
+	struct cpu_state __percpu *cpu;
 	struct net_device *in;
 	struct station back;
 };
@@ -117,7 +137,9 @@ static bool find_station(struct station *back, struct net_device *dev, const str
 {
 	const struct ethhdr *eth;
 
-	if (!skb_mac_header_was_set(skb) || skb->network_header - skb->mac_header < ETH_HLEN)
+	/* What follows the frame's header must be this packet, and no other header that was undone (SRv6). */
+	if (!skb_mac_header_was_set(skb) || skb->mac_len < ETH_HLEN ||
+	    skb->network_header - skb->mac_header != skb->mac_len)
 		return false;
 	eth = eth_hdr(skb);
 	if (!is_valid_ether_addr(eth->h_source) || !is_valid_ether_addr(eth->h_dest))
@@ -168,8 +190,9 @@ static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
+	/* Within the VRF of the device, and for a link-local address on this device only. */
 	if (xt_family(par) == NFPROTO_IPV6)
-		return ipv6_chk_addr(xt_net(par), &ipv6_hdr(skb)->saddr, NULL, 0);
+		return ipv6_chk_addr(xt_net(par), &ipv6_hdr(skb)->saddr, xt_in(par), 0);
 	if (ipv4_is_loopback(iph->saddr) || ipv4_is_loopback(iph->daddr))
 		return true;
 	switch (inet_addr_type_dev_table(xt_net(par), xt_in(par), iph->saddr)) {
@@ -196,34 +219,69 @@ static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 	call->in = came_from(skb, par);
 	if (!(rule->flags & XT_TARPIT_HAIRPIN) || !came_by_ethernet(skb, par))
 		return true;
-	return !is_no_peer(skb, par) && find_station(&call->back, xt_in(par), skb);
+	if (is_no_peer(skb, par))
+		return false;
+	/* Without a station to answer to (netkit in L3 mode), the answer is routed. */
+	find_station(&call->back, xt_in(par), skb);
+	return true;
+}
+
+/*
+ * Fills in what the packet's addresses and ports were on the wire, and returns true, if NAT has changed
+ * them. A held client's packets are all new to conntrack, so each may get another destination.
+ */
+static bool find_wire(struct xt_tarpit_wire *wire, const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	const struct nf_conntrack_tuple *tuple;
+	enum ip_conntrack_info ctinfo;
+	const struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
+
+	if (likely(!ct || !(READ_ONCE(ct->status) & IPS_NAT_MASK)))
+		return false;
+	tuple = nf_ct_tuple(ct, CTINFO2DIR(ctinfo));
+	memcpy(wire->source, &tuple->src.u3, sizeof(wire->source));
+	memcpy(wire->destination, &tuple->dst.u3, sizeof(wire->destination));
+	wire->source_port = tuple->src.u.tcp.port;
+	wire->destination_port = tuple->dst.u.tcp.port;
+	return true;
+#else
+	return false;
+#endif
 }
 
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
-			      const struct xt_tarpit_tginfo_v1 *rule, u8 family, u32 headers_len)
+			      const struct xt_tarpit_tginfo_v1 *rule, u8 family)
 {
-	/* What net_generic() gives, but for its rcu_read_lock(), which the hook's caller holds. */
-	const struct xt_tarpit_net *tn = rcu_dereference(xt_net(par)->gen)->ptr[xt_tarpit_net_id];
-	struct xt_tarpit_call call = { .par = par, .columns = tn->columns };
+	const struct xt_tarpit_net *tn = net_generic(xt_net(par), xt_tarpit_net_id);
+	const struct net_state *state = rcu_dereference(tn->state);
+	struct xt_tarpit_call call = { .par = par };
 	struct xt_tarpit_facts facts;
-	u32 mtu;
+	struct xt_tarpit_wire wire;
 
-	/* Rules for both directions may name us in both (FireHOL); what this host sends is not ours. */
-	if (xt_hooknum(par) == NF_INET_LOCAL_OUT)
+	/*
+	 * Rules for both directions may name us in both (FireHOL); what this host sends is not ours. Of a
+	 * bridged frame the device may be gone.
+	 */
+	if (!xt_in(par) && !is_bridged(skb, par))
 		return XT_CONTINUE;
-	this_cpu_add(call.columns[XT_TARPIT_bytes_in], skb->len);
+	/* checkentry has made it, before the rule could match anything. */
+	if (WARN_ON_ONCE(!state))
+		return NF_DROP;
+	call.cpu = state->cpu;
+	this_cpu_add(call.cpu->columns[XT_TARPIT_bytes_in], skb->len);
 	if (!find_way(&call, skb, rule, family)) {
 		xt_tarpit_count(&call, XT_TARPIT_notunicast);
 		return NF_DROP;
 	}
-	mtu = READ_ONCE(call.in->mtu);
 	facts = (struct xt_tarpit_facts) {
 		.headers = skb->data,
 		.rule = rule,
+		.state = &state->shared,
+		.wire = find_wire(&wire, skb) ? &wire : NULL,
 		.readable = skb_headlen(skb),
 		.len = skb->len,
 		.now_ms = jiffies_to_msecs(jiffies),
-		.mss = clamp(mtu, headers_len, IP_MAX_MTU) - headers_len,
 		.family = family,
 	};
 	return xt_tarpit_target(skb, &call, &facts);
@@ -237,31 +295,58 @@ static struct xt_tarpit_tginfo_v1 from_v0(const void *targinfo)
 	return (struct xt_tarpit_tginfo_v1) { .variant = info->variant };
 }
 
-#define HEADERS_LEN4	(sizeof(struct iphdr) + sizeof(struct tcphdr))
-#define HEADERS_LEN6	(sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
-
 static unsigned int tarpit_tg4_v0(struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct xt_tarpit_tginfo_v1 rule = from_v0(par->targinfo);
 
-	return tarpit_tg(skb, par, &rule, NFPROTO_IPV4, HEADERS_LEN4);
+	return tarpit_tg(skb, par, &rule, NFPROTO_IPV4);
 }
 
 static unsigned int tarpit_tg6_v0(struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct xt_tarpit_tginfo_v1 rule = from_v0(par->targinfo);
 
-	return tarpit_tg(skb, par, &rule, NFPROTO_IPV6, HEADERS_LEN6);
+	return tarpit_tg(skb, par, &rule, NFPROTO_IPV6);
 }
 
 static unsigned int tarpit_tg4_v1(struct sk_buff *skb, const struct xt_action_param *par)
 {
-	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV4, HEADERS_LEN4);
+	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV4);
 }
 
 static unsigned int tarpit_tg6_v1(struct sk_buff *skb, const struct xt_action_param *par)
 {
-	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV6, HEADERS_LEN6);
+	return tarpit_tg(skb, par, par->targinfo, NFPROTO_IPV6);
+}
+
+static void free_state(struct net_state *state)
+{
+	free_percpu(state->cpu);
+	kvfree(state);
+}
+
+/* Gives the network namespace its key, tables and counters, unless it has them; 0 or -ENOMEM. */
+static int make_state(struct net *net)
+{
+	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+	struct net_state *state;
+
+	if (rcu_access_pointer(tn->state))
+		return 0;
+	/* On the account of the namespace's user, who may make thousands of them. */
+	state = kvzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+	if (!state)
+		return -ENOMEM;
+	state->cpu = alloc_percpu_gfp(struct cpu_state, GFP_KERNEL_ACCOUNT);
+	if (!state->cpu) {
+		kvfree(state);
+		return -ENOMEM;
+	}
+	get_random_bytes(state->shared.key, sizeof(state->shared.key));
+	/* Another table's first rule may have been faster. */
+	if (cmpxchg((struct net_state __force **)&tn->state, NULL, state))
+		free_state(state);
+	return 0;
 }
 
 static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo_v1 *rule)
@@ -273,15 +358,19 @@ static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo
 				    rule->variant, rule->profile, rule->flags, rule->ttl, rule->window);
 		return err;
 	}
-	/*
-	 * Only packets that could begin a connection come there. Of a user-defined chain
-	 * nft_compat does not say where it is called from.
-	 */
-	if (!strcmp(par->table, "nat") && par->hook_mask != 1 << NF_INET_LOCAL_IN) {
-		pr_info_ratelimited("in the nat table, TARPIT is for INPUT only\n");
-		return -EINVAL;
-	}
-	return 0;
+	return make_state(par->net);
+}
+
+/*
+ * In the nat table only INPUT will do: other chains get packets that could begin a connection, and no
+ * more. Of a user-defined chain this is asked when a base chain leads there.
+ */
+static int tarpit_tg_check_hooks(const struct xt_tgchk_param *par)
+{
+	if (strcmp(par->table, "nat") || !(par->hook_mask & ~(1 << NF_INET_LOCAL_IN)))
+		return 0;
+	pr_info_ratelimited("in the nat table, TARPIT is for INPUT only\n");
+	return -EINVAL;
 }
 
 static int tarpit_tg_check_v0(const struct xt_tgchk_param *par)
@@ -305,6 +394,7 @@ static int tarpit_tg_check_v1(const struct xt_tgchk_param *par)
 				  1 << NF_INET_FORWARD | 1 << NF_INET_LOCAL_OUT,	\
 		.target		= tarpit_tg##v##_v##rev,				\
 		.checkentry	= tarpit_tg_check_v##rev,				\
+		.check_hooks	= tarpit_tg_check_hooks,				\
 		.targetsize	= sizeof(struct info),					\
 		.me		= THIS_MODULE,						\
 	}
@@ -318,7 +408,7 @@ static struct xt_target tarpit_tg_reg[] __read_mostly = {
 
 void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
 {
-	this_cpu_inc(call->columns[column]);
+	this_cpu_inc(call->cpu->columns[column]);
 }
 
 /* Kept apart, so that a segment which nobody looks at is only counted. */
@@ -335,41 +425,41 @@ static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_cal
 void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
 		   u32 age_ms)
 {
-	this_cpu_inc(call->columns[kind]);
-	this_cpu_add(call->columns[XT_TARPIT_trapped_ms], age_ms);
+	this_cpu_inc(call->cpu->columns[kind]);
+	this_cpu_add(call->cpu->columns[XT_TARPIT_trapped_ms], age_ms);
 	if (trace_segment_enabled())
 		trace(skb, call, kind, thoff, age_ms);
 }
 
-/* What each CPU has told to people who may never have asked, in all namespaces. */
-struct xt_tarpit_second {
-	u32 number;
-	u32 answers;
-};
-
-static DEFINE_PER_CPU(struct xt_tarpit_second, unverified);
-
-u32 xt_tarpit_unverified(u32 second)
+u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second)
 {
-	struct xt_tarpit_second *now = this_cpu_ptr(&unverified);
+	struct cpu_state *now = get_cpu_ptr(call->cpu);
+	u32 count;
 
-	if (now->number != second) {
-		now->number = second;
-		now->answers = 0;
+	if (now->second != second) {
+		now->second = second;
+		now->unverified = 0;
 	}
-	return ++now->answers;
+	/* A softirq in between costs one count. */
+	count = ++now->unverified;
+	put_cpu_ptr(call->cpu);
+	return count;
 }
 
 #ifdef CONFIG_PROC_FS
 static void *stat_start(struct seq_file *seq, loff_t *pos)
 {
+	/* Without a rule, nothing was counted. */
+	static const struct cpu_state none;
 	const struct xt_tarpit_net *tn = net_generic(seq_file_net(seq), xt_tarpit_net_id);
+	/* It goes with the namespace, which an open file holds. */
+	const struct net_state *state = rcu_dereference_check(tn->state, true);
 
 	if (*pos == 0)
 		return SEQ_START_TOKEN;
 	for (; *pos - 1 < nr_cpu_ids; ++*pos)
 		if (cpu_possible(*pos - 1))
-			return per_cpu_ptr(tn->columns, *pos - 1);
+			return (void *)(state ? per_cpu_ptr(state->cpu, *pos - 1) : &none);
 	return NULL;
 }
 
@@ -387,7 +477,7 @@ static void stat_stop(struct seq_file *seq, void *v)
 
 static int stat_show(struct seq_file *seq, void *v)
 {
-	const u64 *columns = v;
+	const struct cpu_state *cpu = v;
 	int i;
 
 	if (v == SEQ_START_TOKEN) {
@@ -395,7 +485,7 @@ static int stat_show(struct seq_file *seq, void *v)
 		return 0;
 	}
 	for (i = 0; i < XT_TARPIT_COLUMN_COUNT; i++)
-		seq_printf(seq, "%08llx ", columns[i]);
+		seq_printf(seq, "%08llx ", cpu->columns[i]);
 	seq_putc(seq, '\n');
 	return 0;
 }
@@ -410,17 +500,10 @@ static const struct seq_operations stat_ops = {
 
 static int __net_init xt_tarpit_net_init(struct net *net)
 {
-	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
-
-	tn->columns = __alloc_percpu(XT_TARPIT_COLUMN_COUNT * sizeof(u64), sizeof(u64));
-	if (!tn->columns)
-		return -ENOMEM;
 #ifdef CONFIG_PROC_FS
 	if (!proc_create_net("xt_TARPIT", 0444, net->proc_net_stat, &stat_ops,
-			     sizeof(struct seq_net_private))) {
-		free_percpu(tn->columns);
+			     sizeof(struct seq_net_private)))
 		return -ENOMEM;
-	}
 #endif
 	return 0;
 }
@@ -428,9 +511,12 @@ static int __net_init xt_tarpit_net_init(struct net *net)
 static void __net_exit xt_tarpit_net_exit(struct net *net)
 {
 	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+	struct net_state *state = rcu_dereference_protected(tn->state, true);
 
 	remove_proc_entry("xt_TARPIT", net->proc_net_stat);
-	free_percpu(tn->columns);
+	/* The namespace's devices and the readers of its file are gone. */
+	if (state)
+		free_state(state);
 }
 
 static struct pernet_operations xt_tarpit_net_ops = {
@@ -440,11 +526,10 @@ static struct pernet_operations xt_tarpit_net_ops = {
 	.size	= sizeof(struct xt_tarpit_net),
 };
 
-/* Runs from init_module(), when __ro_after_init is still writable. */
 int xt_tarpit_register(void)
 {
-	/* The key lasts as long as the module; early in the boot there may be no entropy yet. */
-	int err = get_random_bytes_wait(xt_tarpit_key, sizeof(xt_tarpit_key));
+	/* For the keys; early in the boot there may be no entropy yet. */
+	int err = wait_for_random_bytes();
 
 	if (err)
 		return err;
@@ -474,6 +559,9 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, 
 
 	if (skb->ip_summed == CHECKSUM_UNNECESSARY || skb->ip_summed == CHECKSUM_PARTIAL)
 		return true;
+	/* Bytes in a device's memory (zero-copy receive) cannot be summed up. */
+	if (!skb_frags_readable(skb))
+		return false;
 	/*
 	 * nf_ip_checksum() counts on the IP header to sum up to zero, which it no longer does when the
 	 * stack has written into an option of it (timestamp, record route).
@@ -501,15 +589,14 @@ static bool reusable(const struct sk_buff *skb, u32 len)
 }
 
 /* Lets @reply carry the connection of @skb, so that NAT is undone, or marks it as untracked. */
-static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb,
-			     const struct xt_action_param *par)
+static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
 	enum ip_conntrack_info ctinfo;
 	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
 
-	/* Before routing, addresses are still those on the wire, and an answer with them is right. */
-	if (!ct || xt_hooknum(par) == NF_INET_PRE_ROUTING) {
+	/* In raw PREROUTING there may be a template (-j CT), which is no connection. */
+	if (!ct || nf_ct_is_template(ct)) {
 		if (reply == skb)
 			nf_reset_ct(reply);
 		/* Without a mark the reply would make an entry of its own. */
@@ -555,6 +642,8 @@ static void clear_metadata(struct sk_buff *skb)
 		skb_gso_reset(skb);
 		skb_metadata_clear(skb);
 		skb_shinfo(skb)->tx_flags = 0;
+		/* The time of arrival, or a pointer of the driver; tx_flags said which. */
+		*skb_hwtstamps(skb) = (struct skb_shared_hwtstamps){};
 	}
 }
 
@@ -572,34 +661,7 @@ static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
 	return reply;
 }
 
-struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 len,
-			       u32 tcp_len, u8 **headers)
-{
-	struct net *net = xt_net(call->par);
-	struct sk_buff *reply = skb;
-
-	if (!reusable(skb, len)) {
-		reply = fresh(skb, len);
-		if (!reply)
-			goto failed;
-	} else {
-		if (pskb_trim(skb, len) || skb_linearize(skb))
-			goto failed;
-		clear_metadata(skb);
-	}
-	attach_conntrack(reply, skb, call->par);
-	reply->mark = xt_family(call->par) == NFPROTO_IPV4 ? IP4_REPLY_MARK(net, reply->mark)
-							   : IP6_REPLY_MARK(net, reply->mark);
-	skb_reset_network_header(reply);
-	skb_set_transport_header(reply, len - tcp_len);
-	*headers = reply->data;
-	return reply;
-failed:
-	xt_tarpit_count(call, XT_TARPIT_failed);
-	return NULL;
-}
-
-/* Whether a @local route leads to this host itself, for a packet that came from elsewhere. */
+/* Returns true if a @local route leads to this host itself, for a packet that came from elsewhere. */
 static bool is_own(bool local, const struct xt_action_param *par)
 {
 	const struct net_device *in = xt_in(par);
@@ -610,46 +672,51 @@ static bool is_own(bool local, const struct xt_action_param *par)
 	return local && !(in->flags & IFF_LOOPBACK) && !netif_is_l3_master(in);
 }
 
-static int route4(struct net *net, struct sk_buff *skb, const struct xt_action_param *par)
+/* The route of a reply to @skb, which came with these ports; an error if it leads to no single other host. */
+static struct dst_entry *route4(struct sk_buff *skb, const struct xt_tarpit_call *call,
+				const __be16 ports[2])
 {
-	struct iphdr *iph = ip_hdr(skb);
+	const struct xt_action_param *par = call->par;
+	const struct iphdr *iph = ip_hdr(skb);
 	struct flowi4 fl4 = {
 		.flowi4_l3mdev = l3mdev_master_ifindex_rcu(xt_in(par)),
-		.flowi4_mark = skb->mark,
+		.flowi4_mark = IP4_REPLY_MARK(xt_net(par), skb->mark),
 		.flowi4_proto = IPPROTO_TCP,
-		/* The address may be anybody's: in FORWARD, or of a netblock that is routed here. */
+		/* The address need not be ours: in FORWARD, or of a netblock that is routed here. */
 		.flowi4_flags = FLOWI_FLAG_ANYSRC,
-		.saddr = iph->saddr,
-		.daddr = iph->daddr,
-		.fl4_sport = tcp_hdr(skb)->source,
-		.fl4_dport = tcp_hdr(skb)->dest,
+		.saddr = iph->daddr,
+		.daddr = iph->saddr,
+		.fl4_sport = ports[1],
+		.fl4_dport = ports[0],
 	};
 	struct rtable *rt;
 
 	security_skb_classify_flow(skb, flowi4_to_flowi_common(&fl4));
-	rt = ip_route_output_flow(net, &fl4, NULL);
+	rt = ip_route_output_flow(xt_net(par), &fl4, NULL);
 	if (IS_ERR(rt))
-		return PTR_ERR(rt);
-	skb_dst_set(skb, &rt->dst);
-	/* Only the routing table knows a subnet's broadcast address, be it the peer's. */
-	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST) || is_own(rt->rt_flags & RTCF_LOCAL, par))
-		return -EINVAL;
-	if (!iph->ttl)
-		iph->ttl = ip4_dst_hoplimit(&rt->dst);
-	return 0;
+		return ERR_CAST(rt);
+	/* Only the routing table knows a subnet's broadcast address, even as a source. */
+	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST) || is_own(rt->rt_flags & RTCF_LOCAL, par)) {
+		ip_rt_put(rt);
+		return ERR_PTR(-EINVAL);
+	}
+	return &rt->dst;
 }
 
-static int route6(struct net *net, struct sk_buff *skb, const struct xt_tarpit_call *call)
+/* The same for IPv6. */
+static struct dst_entry *route6(struct sk_buff *skb, const struct xt_tarpit_call *call,
+				const __be16 ports[2])
 {
 	const struct xt_action_param *par = call->par;
-	struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct net *net = xt_net(par);
 	struct flowi6 fl6 = {
 		.flowi6_proto = IPPROTO_TCP,
-		.flowi6_mark = skb->mark,
-		.saddr = ip6h->saddr,
-		.daddr = ip6h->daddr,
-		.fl6_sport = tcp_hdr(skb)->source,
-		.fl6_dport = tcp_hdr(skb)->dest,
+		.flowi6_mark = IP6_REPLY_MARK(net, skb->mark),
+		.saddr = ip6h->daddr,
+		.daddr = ip6h->saddr,
+		.fl6_sport = ports[1],
+		.fl6_dport = ports[0],
 	};
 	struct dst_entry *dst;
 
@@ -663,53 +730,103 @@ static int route6(struct net *net, struct sk_buff *skb, const struct xt_tarpit_c
 	dst = ip6_route_output(net, NULL, &fl6);
 	if (dst->error || is_own(dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL, par)) {
 		dst_release(dst);
-		return -EINVAL;
+		return ERR_PTR(-EINVAL);
 	}
-	dst = xfrm_lookup(net, dst, flowi6_to_flowi(&fl6), NULL, 0);
-	if (IS_ERR(dst))
-		return PTR_ERR(dst);
-	skb_dst_set(skb, dst);
-	if (!ip6h->hop_limit)
-		ip6h->hop_limit = ip6_dst_hoplimit(dst);
-	return 0;
+	return xfrm_lookup(net, dst, flowi6_to_flowi(&fl6), NULL, 0);
 }
 
-/* Counts a reply of @len bytes, which is about to go out. */
-static void sent(const struct xt_tarpit_call *call, u32 len)
+/* What a segment may carry back by the link that the packet came from: its MTU less the headers. */
+static u32 link_mss(const struct xt_tarpit_call *call)
 {
-	this_cpu_inc(call->columns[XT_TARPIT_replies]);
-	this_cpu_add(call->columns[XT_TARPIT_bytes_out], len);
+	const u32 headers_len = sizeof(struct tcphdr) + (xt_family(call->par) == NFPROTO_IPV4 ?
+							 sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	const u32 mtu = READ_ONCE(call->back.dev->mtu);
+
+	return clamp(mtu, headers_len, IP_MAX_MTU) - headers_len;
 }
 
-/* The way of a reply that is a packet of this host. */
-static void send_routed(struct sk_buff *reply, const struct xt_tarpit_call *call)
+/* Finds the route of a reply; NULL for one that goes back by the link, an error if there is no way. */
+static struct dst_entry *find_route(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff)
 {
-	const struct xt_action_param *par = call->par;
-	struct net *net = xt_net(par);
+	const __be16 *ports;
+	__be16 buffer[2];
 
-	/* The errors of the output functions are the network's loss; they consume in any case. */
-	if (xt_family(par) == NFPROTO_IPV4) {
-		if (route4(net, reply, par))
-			goto free;
-		sent(call, reply->len);
-		ip_local_out(net, NULL, reply);
+	if (call->back.dev)
+		return NULL;
+	ports = skb_header_pointer(skb, thoff, sizeof(buffer), buffer);
+	if (!ports)
+		return ERR_PTR(-EINVAL);
+	return xt_family(call->par) == NFPROTO_IPV4 ? route4(skb, call, ports) : route6(skb, call, ports);
+}
+
+struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
+			       struct xt_tarpit_reply *to)
+{
+	struct dst_entry *dst = find_route(skb, call, to->thoff);
+	struct net *net = xt_net(call->par);
+	struct sk_buff *reply = skb;
+
+	if (IS_ERR(dst)) {
+		xt_tarpit_count(call, XT_TARPIT_refused);
+		return NULL;
+	}
+	if (to->needs_mss)
+		to->mss = min(dst ? dst_metric_advmss(dst) : link_mss(call), U16_MAX);
+	if (!reusable(skb, to->len)) {
+		reply = fresh(skb, to->len);
+		if (!reply)
+			goto failed;
 	} else {
-		if (route6(net, reply, call))
-			goto free;
-		sent(call, reply->len);
-		ip6_local_out(net, NULL, reply);
+		if (pskb_trim(skb, to->len) || skb_linearize(skb))
+			goto failed;
+		clear_metadata(skb);
 	}
-	return;
-free:
-	xt_tarpit_free(reply, call);
+	attach_conntrack(reply, skb);
+	reply->mark = xt_family(call->par) == NFPROTO_IPV4 ? IP4_REPLY_MARK(net, reply->mark)
+							   : IP6_REPLY_MARK(net, reply->mark);
+	if (dst)
+		skb_dst_set(reply, dst);
+	skb_reset_network_header(reply);
+	skb_set_transport_header(reply, to->len - to->tcp_len);
+	to->headers = reply->data;
+	return reply;
+failed:
+	dst_release(dst);
+	xt_tarpit_count(call, XT_TARPIT_failed);
+	return NULL;
 }
 
-/* The way of a reply that goes back as its packet came. */
-static void send_back(struct sk_buff *reply, const struct xt_tarpit_call *call)
+/* Counts a reply of @len bytes by what the output functions said of it. */
+static void count_sent(const struct xt_tarpit_call *call, u32 len, int err)
+{
+	if (net_xmit_eval(err)) {
+		xt_tarpit_count(call, err == -ENOMEM ? XT_TARPIT_failed : XT_TARPIT_refused);
+		return;
+	}
+	this_cpu_inc(call->cpu->columns[XT_TARPIT_replies]);
+	this_cpu_add(call->cpu->columns[XT_TARPIT_bytes_out], len);
+}
+
+/* Sends a reply that is a packet of this host. */
+static int send_routed(struct sk_buff *reply, const struct xt_tarpit_call *call)
+{
+	struct net *net = xt_net(call->par);
+
+	if (xt_family(call->par) == NFPROTO_IPV4) {
+		if (!ip_hdr(reply)->ttl)
+			ip_hdr(reply)->ttl = ip4_dst_hoplimit(skb_dst(reply));
+		return ip_local_out(net, NULL, reply);
+	}
+	if (!ipv6_hdr(reply)->hop_limit)
+		ipv6_hdr(reply)->hop_limit = ip6_dst_hoplimit(skb_dst(reply));
+	return ip6_local_out(net, NULL, reply);
+}
+
+/* Sends a reply back as its packet came. */
+static int send_back(struct sk_buff *reply, const struct xt_tarpit_call *call)
 {
 	const struct station *back = &call->back;
 	struct net *net = xt_net(call->par);
-	const u32 len = reply->len;
 
 	if (xt_family(call->par) == NFPROTO_IPV4) {
 		if (!ip_hdr(reply)->ttl)
@@ -725,27 +842,26 @@ static void send_back(struct sk_buff *reply, const struct xt_tarpit_call *call)
 		__vlan_hwaccel_put_tag(reply, back->vlan_proto, back->vlan_tci);
 	if (skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) ||
 	    dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
-			    len) < 0) {
-		xt_tarpit_free(reply, call);
-		return;
+			    reply->len) < 0) {
+		kfree_skb_reason(reply, SKB_DROP_REASON_NOMEM);
+		return -ENOMEM;
 	}
-	sent(call, len);
-	dev_queue_xmit(reply);
+	return dev_queue_xmit(reply);
 }
 
 void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call)
 {
+	const u32 len = reply->len;
+
 	/* As REJECT: the connection of which one end is told that it is gone. */
 	if (tcp_hdr(reply)->rst)
 		nf_ct_set_closing(skb_nfct(reply));
-	if (call->back.dev)
-		send_back(reply, call);
-	else
-		send_routed(reply, call);
+	/* The output functions consume the reply in any case. */
+	count_sent(call, len, call->back.dev ? send_back(reply, call) : send_routed(reply, call));
 }
 
 void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call)
 {
 	xt_tarpit_count(call, XT_TARPIT_failed);
-	kfree_skb(reply);
+	kfree_skb_reason(reply, SKB_DROP_REASON_NETFILTER_DROP);
 }

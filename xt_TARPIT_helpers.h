@@ -14,15 +14,46 @@ struct sk_buff;
 struct xt_tarpit_call;
 struct xt_tarpit_tginfo_v1;
 
+#define XT_TARPIT_TABLE_SIZE 4096
+
+/*
+ * What a network namespace keeps: zeroed and given a random key with its first rule, freed with the
+ * namespace. Rust alone reads the key and uses the tables (glue/limit.rs).
+ */
+struct xt_tarpit_state {
+	u64 key[2];
+	u64 frozen[XT_TARPIT_TABLE_SIZE];
+	u32 sources[XT_TARPIT_TABLE_SIZE];
+};
+
+/* Where a segment came from and went to before NAT; an IPv4 address is in the first four bytes. */
+struct xt_tarpit_wire {
+	u8 source[16];
+	u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+};
+
 /* What the Rust half needs to know about a packet that a rule has matched. */
 struct xt_tarpit_facts {
 	const u8 *headers;	/* the packet, from its IP header */
 	const struct xt_tarpit_tginfo_v1 *rule;
-	u32 readable;		/* how many bytes of it are there, linear */
+	const struct xt_tarpit_state *state;	/* its tables are atomic words */
+	const struct xt_tarpit_wire *wire;	/* NULL if NAT has changed nothing */
+	u32 readable;		/* how many bytes of the packet are linear */
 	u32 len;		/* how many bytes the packet has */
 	u32 now_ms;		/* monotonic clock, wraps */
-	u16 mss;		/* what fits the link that the packet came from */
 	u8 family;		/* NFPROTO_IPV4 or NFPROTO_IPV6 */
+};
+
+/* A reply as Rust asks for it, and as C makes it. */
+struct xt_tarpit_reply {
+	u8 *headers;		/* out: its @len linear, initialised bytes */
+	u32 len;		/* in: the length of the packet */
+	u32 tcp_len;		/* in: how many of these bytes are TCP's, the last ones */
+	u32 thoff;		/* in: where in the received packet the TCP header is */
+	u16 mss;		/* out, if @needs_mss: what the way back carries in a segment */
+	bool needs_mss;		/* in */
 };
 
 /* What a packet is, as tarpit/kind.rs has it, in the same order; each is a column of what is counted. */
@@ -35,14 +66,11 @@ struct xt_tarpit_facts {
 /* What is counted in each network namespace: packets by kind, then what was done. */
 #define XT_TARPIT_COLUMNS(column)						\
 	XT_TARPIT_KINDS(column, column)						\
-	column(replies) column(limited) column(failed)				\
+	column(replies) column(limited) column(failed) column(refused)		\
 	column(bytes_in) column(bytes_out) column(trapped_ms)
 
 #define XT_TARPIT_ENUM(name) XT_TARPIT_##name,
 enum xt_tarpit_column { XT_TARPIT_COLUMNS(XT_TARPIT_ENUM) XT_TARPIT_COLUMN_COUNT };
-
-/* 128 random bits, drawn before the targets are registered and constant from then on. */
-extern u64 xt_tarpit_key[2];
 
 /* Owned by C, called by Rust. */
 
@@ -63,23 +91,24 @@ bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
 /* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
 bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff);
 /*
- * How many answers to unverified packets this CPU has given in @second, a number that changes once in
- * a second, with this one. Bottom halves are disabled.
+ * Returns how many answers to unverified packets this CPU has given in @second in the network
+ * namespace, with this one; @second is a number that changes once in a second. The caller may be
+ * preemptible (a packet that NFQUEUE gave back).
  */
-u32 xt_tarpit_unverified(u32 second);
+u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second);
 /*
- * Turns @skb into a packet of @len linear, initialised bytes, at @headers, for a reply of which the
- * last @tcp_len are the transport's: @skb itself where it is not needed by anybody else, or a new
- * one. NULL, with @skb still fit to be dropped, when memory is short, which is counted. The caller owns the result.
+ * Finds the way back for a reply to @skb and returns a packet to write it into: @skb itself where
+ * nothing else needs it, or a new one. The caller owns the result. Returns NULL, with @skb still fit to
+ * be dropped, when there is no route or no memory, and counts that.
  */
-struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 len,
-			       u32 tcp_len, u8 **headers);
+struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
+			       struct xt_tarpit_reply *to);
 /*
  * Sends a reply of xt_tarpit_turn()'s, whose headers are written; a hop limit of 0 is filled in.
- * Consumes and counts it.
+ * Consumes it, and counts whether it was sent.
  */
 void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call);
-/* Frees a reply that is not sent, and counts that. */
+/* Frees a reply that could not be written, and counts it as failed. */
 void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call);
 
 /* Owned by Rust, called by C. */

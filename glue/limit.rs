@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Budgets for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
-//! where frozen connections go on.
+//! Rate limits for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
+//! the RCV.NXT of frozen connections.
 //!
-//! A counter for each CPU, and two tables of fixed size; no allocation, no lock: an entry is one word. Who
-//! shares an entry of a budget shares that. Only the replies that carry a limit come here.
+//! A counter for each CPU, and two tables of fixed size for each network namespace; no allocation, no
+//! lock: an entry is one word. Two sources with one entry share its rate limit. Only replies that carry a
+//! limit come here.
 
-use super::abi;
+use super::{
+    abi::{
+        State,
+        TABLE_SIZE, //
+    },
+    skb::Incoming, //
+};
 use crate::{
     module_parameters::{
         source_burst,
@@ -23,10 +30,7 @@ use crate::{
 use core::borrow::Borrow;
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
+    sync::atomic::Relaxed, //
 };
 
 /// A module parameter's value, of which Linux 7.2 lends a reference, and 7.3 a copy.
@@ -35,8 +39,8 @@ fn value(lent: impl Borrow<u32>) -> u32 {
     *lent.borrow()
 }
 
-/// Judges the parameters of the module: an interval of at most an hour, and a budget that is whole
-/// again after at most a day.
+/// Checks the parameters of the module: an interval of at most an hour, and a rate limit whose burst is
+/// whole again after at most a day.
 pub(super) fn check_parameters() -> Result {
     let whole_ms = value(source_burst.value()).checked_mul(value(source_interval_ms.value()));
     match (value(source_interval_ms.value()), whole_ms) {
@@ -52,42 +56,39 @@ pub(super) fn check_parameters() -> Result {
     }
 }
 
-/// With 10,000 sources at a time, two or three share a budget.
-const BUCKETS: usize = 4096;
-
-/// The budgets of the sources ([`spend`]).
-static SOURCES: [Atomic<u32>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
-
-/// The connections that were running before their rule ([`remember`]). Who shares an entry takes it over.
-static FROZEN: [Atomic<u64>; BUCKETS] = [const { Atomic::new(0) }; BUCKETS];
-
-/// Whether an answer may go out.
+/// What the rate limits say of an answer.
 pub(super) enum Admission {
-    /// It may.
+    /// It may go out.
     Granted,
-    /// Its budget has no room.
+    /// Its rate limit is exceeded.
     Refused,
     /// It is none: its segment was to be remembered only.
     Silent,
 }
 
-/// Takes an answer out of its budget.
+/// Takes an answer to `incoming` out of its rate limit.
 #[inline]
-pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> Admission {
+pub(super) fn admit(
+    limit: Limit,
+    answer: &mut Answer,
+    state: &State,
+    incoming: &Incoming<'_>,
+    now_ms: u32,
+) -> Admission {
     let admitted = match limit {
         Limit::None => true,
-        Limit::Everyone => everyone(now_ms),
-        Limit::Source(bucket) => take(bucket, now_ms),
+        Limit::Everyone => everyone(incoming, now_ms),
+        Limit::Source(bucket) => take(state, bucket, now_ms),
         Limit::Frozen {
             source,
             flow,
             silent,
         } => {
-            let known = thaw_at(flow, silent, answer, now_ms);
+            let known = recall(state, flow, silent, answer, now_ms);
             if silent {
                 return Admission::Silent;
             }
-            known && take(source, now_ms)
+            known && take(state, source, now_ms)
         }
     };
     match admitted {
@@ -96,18 +97,18 @@ pub(super) fn admit(limit: Limit, answer: &mut Answer, now_ms: u32) -> Admission
     }
 }
 
-/// Counts an answer to somebody who may be anybody, on this CPU; whether that is one too many in this second.
+/// Counts an answer to an unverified segment, on this CPU. Returns true if it is within `syn_limit`.
 #[inline]
-fn everyone(now_ms: u32) -> bool {
+fn everyone(incoming: &Incoming<'_>, now_ms: u32) -> bool {
     let limit = value(syn_limit.value());
-    // SAFETY: the target is called with bottom halves disabled: by the table's traversal, or in softirq.
-    limit == 0 || unsafe { abi::xt_tarpit_unverified(now_ms >> 10) } <= limit
+    limit == 0 || incoming.unverified_in(now_ms >> 10) <= limit
 }
 
-/// Lets an answer acknowledge nothing of the connection that it freezes; whether it is known what that is.
-fn thaw_at(flow: u64, silent: bool, answer: &mut Answer, now_ms: u32) -> bool {
+/// Sets the acknowledgment of an answer to RCV.NXT of the connection that it freezes. Returns false if
+/// that is not known.
+fn recall(state: &State, flow: u64, silent: bool, answer: &mut Answer, now_ms: u32) -> bool {
     // CAST: the remainder is an index of the table.
-    let Some(entry) = FROZEN.get(flow as usize % BUCKETS) else {
+    let Some(entry) = state.frozen.get(flow as usize % TABLE_SIZE) else {
         return false;
     };
     let seen = entry.load(Relaxed);
@@ -117,15 +118,16 @@ fn thaw_at(flow: u64, silent: bool, answer: &mut Answer, now_ms: u32) -> bool {
     new == seen || entry.cmpxchg(seen, new, Relaxed).is_ok()
 }
 
-fn take(bucket: u32, now_ms: u32) -> bool {
+/// Takes an answer out of the rate limit of a source. Returns false if that is exceeded.
+fn take(state: &State, bucket: u32, now_ms: u32) -> bool {
     // CAST: widening; the remainder is an index of the table.
-    let Some(whole_at) = SOURCES.get(bucket as usize % BUCKETS) else {
+    let Some(whole_at) = state.sources.get(bucket as usize % TABLE_SIZE) else {
         return false;
     };
     let seen = whole_at.load(Relaxed);
     let interval_ms = value(source_interval_ms.value());
     match spend(seen, now_ms, interval_ms, value(source_burst.value())) {
-        // Another CPU was faster with this very budget: that was the reply.
+        // Another CPU was faster with this very entry: that was the reply.
         Some(after) => whole_at.cmpxchg(seen, after, Relaxed).is_ok(),
         None => false,
     }

@@ -5,7 +5,7 @@
 //! An [`Incoming`] is looked at, and dropped or turned around. What [`Incoming::turn`] gives is an
 //! [`Outgoing`], which is sent, or freed when it goes out of scope: there is no third way.
 
-use super::abi::{self, Call, Facts, SkBuff};
+use super::abi::{self, Call, Facts, Reply, SkBuff};
 use crate::tarpit::Kind;
 use core::{
     mem::ManuallyDrop,
@@ -72,7 +72,14 @@ impl<'a> Incoming<'a> {
         self.count_in(kind as u32);
     }
 
-    /// Counts an answer that is not given, as its budget has no room.
+    /// Counts an answer to an unverified segment. Returns how many this CPU has given in `second`, a
+    /// number that changes once in a second, with this one.
+    pub(super) fn unverified_in(&self, second: u32) -> u32 {
+        // SAFETY: `call` is valid by the type invariant. The callee disables preemption itself.
+        unsafe { abi::xt_tarpit_unverified(self.call.as_ptr(), second) }
+    }
+
+    /// Counts an answer that is not given, as its rate limit is exceeded.
     pub(super) fn count_limited(&self) {
         self.count_in(abi::LIMITED);
     }
@@ -107,23 +114,29 @@ impl<'a> Incoming<'a> {
         unsafe { abi::xt_tarpit_checksum(self.skb.as_ptr(), self.call.as_ptr(), offset as u32) }
     }
 
-    /// Turns the packet into one of `len` bytes, the last `tcp_len` of them TCP's.
+    /// Finds the way back, and turns the packet, whose TCP header is `offset` bytes into it, into one of
+    /// `len` bytes, the last `tcp_len` of them TCP's.
     ///
-    /// `None` when there is no memory; the packet is then to be dropped.
-    pub(super) fn turn(self, len: usize, tcp_len: usize) -> Option<Outgoing> {
-        let mut headers = NonNull::dangling();
-        // SAFETY: `skb` and `call` are valid by the type invariant, and no reference to the packet's
-        // bytes outlives `self`.
-        // CAST: a reply has at most 80 bytes.
-        let reply = unsafe {
-            abi::xt_tarpit_turn(
-                self.skb.as_ptr(),
-                self.call.as_ptr(),
-                len as u32,
-                tcp_len as u32,
-                &mut headers,
-            )
+    /// `None` when there is no route or no memory; the packet is then to be dropped.
+    pub(super) fn turn(
+        self,
+        offset: usize,
+        len: usize,
+        tcp_len: usize,
+        needs_mss: bool,
+    ) -> Option<Outgoing> {
+        // CAST: an offset into the packet, whose length is a `u32`; a reply has at most 80 bytes.
+        let mut to = Reply {
+            headers: NonNull::dangling(),
+            len: len as u32,
+            tcp_len: tcp_len as u32,
+            thoff: offset as u32,
+            mss: 0,
+            needs_mss,
         };
+        // SAFETY: `skb` and `call` are valid by the type invariant, and no reference to the packet's
+        // bytes outlives `self`; `to` is valid for reads and writes.
+        let reply = unsafe { abi::xt_tarpit_turn(self.skb.as_ptr(), self.call.as_ptr(), &mut to) };
         let reply = NonNull::new(reply)?;
         // INVARIANT: the contract of `xt_tarpit_turn`: the result is the caller's own, with `len`
         // linear, initialised bytes at `headers`. `call` is valid as before, and stays so as it is only used
@@ -132,8 +145,9 @@ impl<'a> Incoming<'a> {
             in_place: reply == self.skb,
             reply,
             call: self.call,
-            headers,
+            headers: to.headers,
             len,
+            mss: to.mss,
         })
     }
 }
@@ -149,6 +163,7 @@ pub(super) struct Outgoing {
     call: NonNull<Call>,
     headers: NonNull<u8>,
     len: usize,
+    mss: u16,
     in_place: bool,
 }
 
@@ -160,6 +175,11 @@ impl Outgoing {
         } else {
             abi::NF_DROP
         }
+    }
+
+    /// What the way back carries in a segment, in bytes; 0 if it was not asked for.
+    pub(super) fn mss(&self) -> u16 {
+        self.mss
     }
 
     /// Where the reply is to be written.

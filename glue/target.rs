@@ -35,7 +35,7 @@ use kernel::{
 pub(crate) struct Registration(());
 
 impl Registration {
-    /// Judges the module's parameters, draws the key and registers the targets.
+    /// Checks the module's parameters and registers the targets.
     pub(crate) fn new() -> Result<Self> {
         limit::check_parameters()?;
         // SAFETY: xt_TARPIT.rs makes the only `Registration`, in the module's init: process context, and
@@ -70,7 +70,9 @@ extern "C" fn xt_tarpit_checkentry(rule: &Rule) -> c_int {
 /// - `skb` is the packet, with its IP header at the start of its linear part; until the return it is
 ///   used by nobody else, as far as `skb_shared()` and `skb_cloned()` do not say so.
 /// - `call` describes this call, and is valid until the return.
-/// - `facts` describes `skb`; it and the rule that it points to are valid until the return.
+/// - `facts` describes `skb`; it, the rule, the state and, if it is not null, the `wire` that it points
+///   to are valid until the return. All accesses to the tables of the state are atomic, and its key is
+///   not written to.
 /// - The caller is within an RCU read-side critical section.
 #[no_mangle]
 unsafe extern "C" fn xt_tarpit_target(
@@ -123,8 +125,8 @@ fn refuse(incoming: &Incoming<'_>, silence: Silence) -> c_uint {
 /// The headers of a packet: IPv6 with a handful of extension headers, then TCP with its options.
 const MAX_HEADERS: usize = 256;
 
-/// Asks the core, counts what it was, checks what only the kernel can, the checksum and the budgets, turns the packet into the
-/// reply and sends it; the verdict for what is left of the packet.
+/// Asks the core, counts the segment, checks what only the kernel can, the checksum and the rate limits,
+/// turns the packet into the reply and sends it; the verdict for what is left of the packet.
 #[inline]
 fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A>) -> c_uint {
     // SAFETY: the contract of `xt_tarpit_target`: `rule` is valid until the target returns. It is a rule's
@@ -132,12 +134,14 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
     let Some(policy) = Policy::from_rule(unsafe { &*facts.rule }) else {
         return abi::NF_DROP;
     };
+    // SAFETY: the contract of `xt_tarpit_target`: `state` is valid until the target returns; other CPUs
+    // use its tables through the same atomic type, and its key is constant.
+    let state = unsafe { &*facts.state };
     let env = Env {
-        // SAFETY: `xt_tarpit_register` fills the key before it registers the targets; nobody writes it
-        // after that.
-        key: unsafe { &abi::xt_tarpit_key },
+        key: &state.key,
         now_ms: facts.now_ms,
-        mss: facts.mss,
+        // SAFETY: the contract of `xt_tarpit_target`: null, or valid until the target returns.
+        wire: unsafe { facts.wire.as_ref() },
     };
     // Looked at where it was written, and not moved.
     let mut decision = packet.respond(&policy, &env);
@@ -151,7 +155,8 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
         return abi::NF_DROP;
     }
     incoming.saw(kind, offset, answer.trapped_ms);
-    match limit::admit(packet.limit(answer, env.key), answer, facts.now_ms) {
+    let limit = packet.limit(answer, env.key);
+    match limit::admit(limit, answer, state, &incoming, facts.now_ms) {
         Admission::Granted => {}
         Admission::Silent => return abi::NF_DROP,
         Admission::Refused => {
@@ -159,11 +164,12 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
             return abi::NF_DROP;
         }
     }
-    let Some(mut outgoing) = incoming.turn(packet.reply_len(answer), answer.tcp_len()) else {
+    let (len, tcp_len) = (packet.reply_len(answer), answer.tcp_len());
+    let Some(mut outgoing) = incoming.turn(offset, len, tcp_len, answer.needs_mss()) else {
         return abi::NF_DROP;
     };
-    let verdict = outgoing.verdict();
-    if packet.reply(answer, outgoing.headers_mut()).is_some() {
+    let (verdict, mss) = (outgoing.verdict(), outgoing.mss());
+    if packet.reply(answer, mss, outgoing.headers_mut()).is_some() {
         outgoing.send();
     }
     verdict

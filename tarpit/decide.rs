@@ -12,7 +12,7 @@ use super::honeypot::take;
 use super::ip::Ecn;
 use super::isn::Flow;
 use super::kind::Kind;
-use super::reply::{Answer, Budget};
+use super::reply::{Answer, Budget, Window};
 use super::seq::Seq;
 use super::stamp::{Offer, Told};
 use super::tcp::{Control, Flags, Segment, Timestamps, HEADER_LEN};
@@ -194,7 +194,10 @@ pub(super) fn decide(
             let manner = Manner {
                 profile,
                 drip: drip && segment.options.has_timestamps(),
-                first_window: policy.first_window(segment, env),
+                first_window: match policy.window {
+                    0 => FIRST_WINDOW,
+                    window => window,
+                },
             };
             hold(segment, flow, fin, &manner, env)?
         }
@@ -249,9 +252,8 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
         } else {
             Flags::SYN_ACK
         },
-        window: policy.first_window(syn, env),
+        window: policy.first_window(syn),
         options: offered.accept(
-            env.mss,
             profile.window_scale(),
             timestamps,
             syn.len.saturating_sub(HEADER_LEN),
@@ -266,22 +268,16 @@ impl Policy {
     ///
     /// What is beyond the window holds a peer longest, but only where timestamps tell when to open it.
     /// Without them, data in flight hold longer.
-    pub(super) const fn first_window(&self, segment: &Segment, env: &Env<'_>) -> u16 {
+    pub(super) const fn first_window(&self, segment: &Segment) -> Window {
         let timestamps = segment.options.has_timestamps();
         match self.mode {
-            _ if self.window != 0 => self.window,
+            _ if self.window != 0 => Window::Field(self.window),
             Mode::Tarpit {
                 profile: Profile::Hold,
                 ..
-            } if timestamps => FIRST_WINDOW,
-            _ => {
-                // Whole segments, as tcp_select_initial_window has it.
-                let options_len = if timestamps { 12 } else { 0 };
-                match u16::MAX.checked_rem(env.mss.saturating_sub(options_len)) {
-                    Some(rest) => u16::MAX - rest,
-                    None => u16::MAX,
-                }
-            }
+            } if timestamps => Window::Field(FIRST_WINDOW),
+            _ if timestamps => Window::WholeSegments(12),
+            _ => Window::WholeSegments(0),
         }
     }
 }
@@ -298,13 +294,12 @@ impl Profile {
     }
 
     /// The window field for an offer to a peer that has sent something.
-    pub(super) const fn window(self, offer: Offer, mss: u16) -> u16 {
+    pub(super) const fn window(self, offer: Offer) -> Window {
         match (offer, self) {
-            (Offer::Closed | Offer::Probed, _) => 0,
-            (Offer::Steady | Offer::Short | Offer::Long | Offer::Drip, _) => 1,
-            (Offer::Open | Offer::Last, Self::Hold) => LAST_CHANCE,
-            // A segment, in units of the scale.
-            (Offer::Open | Offer::Last, Self::Linux) => (mss >> self.window_scale()) + 1,
+            (Offer::Closed | Offer::Probed, _) => Window::Field(0),
+            (Offer::Steady | Offer::Short | Offer::Long | Offer::Drip, _) => Window::Field(1),
+            (Offer::Open | Offer::Last, Self::Hold) => Window::Field(LAST_CHANCE),
+            (Offer::Open | Offer::Last, Self::Linux) => Window::OneSegment(self.window_scale()),
         }
     }
 }

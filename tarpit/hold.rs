@@ -27,7 +27,7 @@ pub(super) struct Manner {
     pub(super) profile: Profile,
     /// Whether an octet of a banner is sent now and then.
     pub(super) drip: bool,
-    /// The window of the SYN-ACK in octets.
+    /// The window of the SYN-ACK for a client with timestamps, in bytes, with [`Profile::Hold`].
     pub(super) first_window: u16,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn hold(
         } else {
             Flags::ACK
         },
-        window: profile.window(tells.offer, env.mss),
+        window: profile.window(tells.offer),
         options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
             value: tells.stamp(env.now_ms, echo).wrapping_add(offset),
             echo: theirs.value.wrapping_sub(choice.back_dated_ms),

@@ -61,7 +61,7 @@ pub(super) fn take(
         seq: segment.ack,
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },
-        window: policy.first_window(segment, env),
+        window: policy.first_window(segment),
         options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
             value: stamp::clock(env.now_ms, echo).wrapping_add(offset),
             echo: theirs.value,

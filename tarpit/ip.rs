@@ -31,6 +31,9 @@ pub trait Addresses: Copy {
     /// [`Silence::Fragment`] and [`Silence::NotUnicast`].
     fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence>;
 
+    /// The addresses that a packet had on the wire.
+    fn on_wire(wire: &Wire) -> Self;
+
     /// The hash of both addresses and of `ports`.
     fn hash(&self, key: &Key, ports: u32) -> u64;
 
@@ -43,6 +46,22 @@ pub trait Addresses: Copy {
     ///
     /// `header` has [`Addresses::HEADER_LEN`] bytes; with another length the result is `None`.
     fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum>;
+}
+
+/// Where a segment came from and went to on the wire, in network byte order: `struct xt_tarpit_wire`.
+///
+/// The first four bytes of an address are those of IPv4.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Wire {
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+    /// Source port.
+    pub source_port: [u8; 2],
+    /// Destination port.
+    pub destination_port: [u8; 2],
 }
 
 /// IPv4 addresses: words as they lie in memory, which sums and hashes take as they are.
@@ -169,6 +188,12 @@ impl Addresses for V4 {
         Datagram::new(addresses, transport, header_len, len, tos)
     }
 
+    fn on_wire(wire: &Wire) -> Self {
+        let [s0, s1, s2, s3, ..] = wire.source;
+        let [d0, d1, d2, d3, ..] = wire.destination;
+        Self::new([s0, s1, s2, s3], [d0, d1, d2, d3])
+    }
+
     #[inline(always)]
     fn hash(&self, key: &Key, ports: u32) -> u64 {
         let word = u64::from(self.source.to_le()) | u64::from(self.destination.to_le()) << 32;
@@ -282,6 +307,10 @@ impl Addresses for V6 {
             return Err(Silence::NotUnicast);
         }
         Datagram::new(addresses, rest, skipped, len, class >> 4)
+    }
+
+    fn on_wire(wire: &Wire) -> Self {
+        Self::new(wire.source, wire.destination)
     }
 
     #[inline(always)]

@@ -6,16 +6,16 @@
 //! the ISN is a permutation of the client's ISN, that acknowledgment gives the client's ISN back,
 //! and with it all that a receiver has to know of the past, from the segment alone.
 //!
-//! The permutation depends on the addresses and ports through SipHash-2-4 under a key that is
-//! drawn at load (the construction of RFC 6528, with the client's ISN in the place of the clock). Who
-//! does not see a flow's segments learns nothing of its numbers from any other flow. Within one flow
+//! The permutation depends on the addresses and ports through SipHash-2-4 under a random key of the
+//! network namespace (the construction of RFC 6528, with the client's ISN in the place of the clock).
+//! An attacker that does not see a flow's segments learns nothing of its numbers from another flow. Within one flow
 //! the permutation is a four-round Feistel network: it hides both the value and its distance from the
 //! client's, and is no cipher, since who sees the flow sees the numbers anyway.
 
-use super::ip::Addresses;
+use super::ip::{Addresses, Wire};
 use super::seq::Seq;
 
-/// The secret of this load of the module: 128 random bits.
+/// The secret of a network namespace: 128 random bits.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Key(pub [u64; 2]);
@@ -42,6 +42,17 @@ impl Flow {
     pub fn new<A: Addresses>(key: &Key, addresses: &A, ports: Ports) -> Self {
         let ports = u32::from(ports.source) << 16 | u32::from(ports.destination);
         Self(addresses.hash(key, ports))
+    }
+
+    /// The flow of a segment that had these addresses and ports before NAT changed them.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn on_wire<A: Addresses>(key: &Key, wire: &Wire) -> Self {
+        let ports = Ports {
+            source: u16::from_be_bytes(wire.source_port),
+            destination: u16::from_be_bytes(wire.destination_port),
+        };
+        Self::new(key, &A::on_wire(wire), ports)
     }
 
     /// A number that spreads sources evenly over a table.

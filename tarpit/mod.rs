@@ -30,10 +30,10 @@ pub mod stamp;
 pub mod tcp;
 
 pub use decide::{Policy, Rule, Silence};
-pub use ip::{Addresses, V4, V6};
+pub use ip::{Addresses, Wire, V4, V6};
 pub use isn::Key;
 pub use kind::Kind;
-pub use reply::{Answer, Limit};
+pub use reply::{Answer, Limit, Window};
 
 use decide::{decide, Mode};
 use isn::Flow;
@@ -42,12 +42,12 @@ use tcp::{Flags, Segment};
 /// What the world is like at the moment of the decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Env<'a> {
-    /// The secret that was drawn when the module was loaded.
+    /// The secret of the network namespace.
     pub key: &'a Key,
     /// A clock in milliseconds that does not go backwards; it may start and wrap anywhere.
     pub now_ms: u32,
-    /// The MSS to announce in bytes: what fits the link that the packet came from.
-    pub mss: u16,
+    /// Addresses and ports that the segment had on the wire, where NAT has changed them since.
+    pub wire: Option<&'a Wire>,
 }
 
 impl Env<'_> {
@@ -104,10 +104,12 @@ impl<A: Addresses> Packet<A> {
     pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Answer, Silence> {
         let control = self.segment.flags.control()?;
         // What gets no answer costs no hash, nor does a reset with no place for a label.
-        let flow = if A::HAS_LABEL || policy.mode != Mode::Reset {
-            Flow::new(env.key, &self.addresses, self.segment.ports)
-        } else {
+        let flow = if !A::HAS_LABEL && policy.mode == Mode::Reset {
             Flow::NONE
+        } else if let Some(wire) = env.wire {
+            Flow::on_wire::<A>(env.key, wire)
+        } else {
+            Flow::new(env.key, &self.addresses, self.segment.ports)
         };
         decide(control, &self.segment, flow, policy, env)
     }
@@ -138,9 +140,11 @@ impl<A: Addresses> Packet<A> {
 
     /// Writes the packet that answers, every byte of it, with its checksums.
     ///
-    /// `None`, and an unusable buffer, when `buffer` does not have just [`Packet::reply_len`] bytes.
+    /// `mss` is what the way back carries in a segment, in bytes; it matters only where
+    /// [`Answer::needs_mss`]. `None`, and an unusable buffer, when `buffer` does not have just
+    /// [`Packet::reply_len`] bytes.
     #[inline(always)]
-    pub fn reply(&self, answer: &Answer, buffer: &mut [u8]) -> Option<()> {
+    pub fn reply(&self, answer: &Answer, mss: u16, buffer: &mut [u8]) -> Option<()> {
         let (header, tcp) = buffer.split_at_mut_checked(A::HEADER_LEN)?;
         // A segment of ours has at most 40 bytes; a buffer of another length is refused.
         let tcp_len = u16::try_from(tcp.len()).ok()?;
@@ -148,6 +152,6 @@ impl<A: Addresses> Packet<A> {
             .addresses
             .put_reversed(header, answer, tcp_len)?
             .of_tcp(tcp_len);
-        answer.put(self.segment.ports, pseudo, tcp)
+        answer.put(self.segment.ports, pseudo, mss, tcp)
     }
 }

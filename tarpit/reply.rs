@@ -6,7 +6,7 @@ use super::ip::{Sum, Writer};
 use super::isn::{Flow, Ports};
 use super::kind::Kind;
 use super::seq::Seq;
-use super::tcp::{Flags, Options, HEADER_LEN};
+use super::tcp::{Flags, Options, Present, HEADER_LEN};
 
 /// What is said to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Answer {
     pub flags: Flags,
     /// The hop limit; 0 where it is the route's to give.
     pub hop_limit: u8,
-    /// SEG.WND, unscaled.
-    pub window: u16,
+    /// SEG.WND.
+    pub window: Window,
     /// The options.
     pub options: Options,
     /// The octet that the segment carries, if it carries one.
@@ -48,7 +48,7 @@ impl Answer {
         ack: Seq(0),
         flags: Flags(0),
         hop_limit: 0,
-        window: 0,
+        window: Window::Field(0),
         options: Options::NONE,
         payload: None,
         budget: Budget::None,
@@ -68,11 +68,18 @@ impl Answer {
         self.payload.is_some() as usize
     }
 
-    /// Writes the segment to the one who sent one with these `ports`; `pseudo` is what its checksum covers besides.
+    /// Returns true if the segment depends on the MSS of the way back.
+    #[inline]
+    pub const fn needs_mss(&self) -> bool {
+        self.options.present.has(Present::MSS) || !matches!(self.window, Window::Field(_))
+    }
+
+    /// Writes the segment that answers one with these `ports`; `pseudo` is the sum of what its checksum
+    /// covers besides, `mss` what the way back carries in a segment.
     ///
     /// `None`, and an unusable buffer, when `buffer` does not have just [`Answer::tcp_len`] bytes.
     #[inline(always)]
-    pub(super) fn put(&self, ports: Ports, pseudo: Sum, buffer: &mut [u8]) -> Option<()> {
+    pub(super) fn put(&self, ports: Ports, pseudo: Sum, mss: u16, buffer: &mut [u8]) -> Option<()> {
         let mut words = Writer::new(buffer, pseudo);
         // CAST: at most 20 bytes of options, so at most 10 words of header.
         let offset = ((HEADER_LEN + self.options.len()) / 4) as u32;
@@ -80,13 +87,45 @@ impl Answer {
             u32::from(ports.destination) << 16 | u32::from(ports.source),
             self.seq.0,
             self.ack.0,
-            offset << 28 | u32::from(self.flags.0) << 16 | u32::from(self.window),
+            offset << 28 | u32::from(self.flags.0) << 16 | u32::from(self.window.field(mss)),
             0,
         ])?;
-        self.options.put(&mut words)?;
+        self.options.put(mss, &mut words)?;
         let sum = words.finish(self.payload)?;
         buffer.get_mut(16..18)?.copy_from_slice(&sum.fold());
         Some(())
+    }
+}
+
+/// The window of an answer. Two kinds depend on the MSS, which is known when the reply has a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The field itself, unscaled.
+    Field(u16),
+    /// As many whole segments as 65,535 bytes hold, with so many bytes of options in each
+    /// (tcp_select_initial_window).
+    WholeSegments(u16),
+    /// One segment, rounded up to the next unit of this window scale.
+    OneSegment(u8),
+}
+
+impl Window {
+    /// The field of the header, if a segment carries `mss` bytes.
+    #[inline]
+    pub const fn field(self, mss: u16) -> u16 {
+        match self {
+            Self::Field(field) => field,
+            Self::WholeSegments(options_len) => {
+                match u16::MAX.checked_rem(mss.saturating_sub(options_len)) {
+                    Some(rest) => u16::MAX - rest,
+                    None => u16::MAX,
+                }
+            }
+            Self::OneSegment(scale) => match mss.checked_shr(scale as u32) {
+                Some(units) => units.saturating_add(1),
+                None => 1,
+            },
+        }
     }
 }
 

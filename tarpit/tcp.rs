@@ -108,7 +108,7 @@ pub struct Options {
     pub present: Present,
     /// Window scale, as a shift count.
     pub window_scale: u8,
-    /// Maximum segment size in bytes.
+    /// Maximum segment size in bytes, as received; that of a reply is the route's.
     pub mss: u16,
     /// Timestamps.
     pub timestamps: Timestamps,
@@ -132,7 +132,7 @@ impl Present {
     /// All of these.
     pub const ALL: Self = Self(15);
 
-    const fn has(self, Self(other): Self) -> bool {
+    pub(super) const fn has(self, Self(other): Self) -> bool {
         self.0 & other != 0
     }
 
@@ -234,18 +234,12 @@ impl Options {
     }
 
     /// What is answered to these of a SYN, of which there is `room` bytes: each that was offered, with a value of ours.
-    pub(super) fn accept(
-        &self,
-        mss: u16,
-        window_scale: u8,
-        timestamps: Timestamps,
-        room: usize,
-    ) -> Self {
+    pub(super) fn accept(&self, window_scale: u8, timestamps: Timestamps, room: usize) -> Self {
         let accepted = Self {
             present: self.present.with(Present::MSS),
             window_scale,
-            mss,
             timestamps,
+            ..Self::NONE
         };
         // The reply must not have more bytes than the SYN. What was offered fits, since padding takes no
         // more here than it took there. MSS, which answers no offer, comes with others if it fits too.
@@ -345,9 +339,9 @@ impl Options {
         4 * (WORDS >> (4 * (self.present.0 & 15)) & 15) as usize
     }
 
-    /// Writes the options in Linux' order.
+    /// Writes the options in Linux' order; the MSS is `mss`.
     #[inline(always)]
-    pub(super) fn put(&self, words: &mut Writer<'_>) -> Option<()> {
+    pub(super) fn put(&self, mss: u16, words: &mut Writer<'_>) -> Option<()> {
         use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
 
         const MSS_WORD: u32 = u32::from_be_bytes([MSS, 4, 0, 0]);
@@ -357,7 +351,7 @@ impl Options {
         const SCALE_WORD: u32 = u32::from_be_bytes([NOP, WINDOW_SCALE, 3, 0]);
 
         let Timestamps { value, echo } = self.timestamps;
-        let mss = MSS_WORD | u32::from(self.mss);
+        let mss = MSS_WORD | u32::from(mss);
         let scale = SCALE_WORD | u32::from(self.window_scale);
         match self.present {
             Present::NONE => return Some(()),

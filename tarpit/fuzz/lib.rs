@@ -92,16 +92,16 @@ impl Host {
         let env = Env {
             key: &Key(self.key),
             now_ms,
-            mss: self.mss,
+            wire: None,
         };
         let policy = self.policy().ok_or(Silence::NotOurs)?;
-        let answer = ask_in(&env, policy, family, headers, len)?;
+        let answer = ask_in(&env, self.mss, policy, family, headers, len)?;
         let heard = match family {
             Family::V4 => keeps_the_laws::<V4>(&policy, headers, len, &answer),
             Family::V6 => keeps_the_laws::<V6>(&policy, headers, len, &answer),
         };
         assert_eq!(
-            ask_in(&env, policy, family, headers, len),
+            ask_in(&env, self.mss, policy, family, headers, len),
             Ok(answer.clone())
         );
         Ok((answer, heard))
@@ -113,12 +113,12 @@ impl Host {
         let env = Env {
             key: &Key(self.key),
             now_ms,
-            mss: self.mss,
+            wire: None,
         };
         let Some(policy) = self.policy() else {
             return;
         };
-        let Ok((said, limit, _)) = hear(&env, policy, family, headers, len) else {
+        let Ok((said, limit, _)) = hear(&env, self.mss, policy, family, headers, len) else {
             return;
         };
         if let Limit::Frozen { flow, silent, .. } = limit {

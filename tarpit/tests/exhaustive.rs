@@ -357,11 +357,11 @@ impl Peer {
         let env = Env {
             key: &KEY,
             now_ms: THEN.wrapping_add(case.age_ms),
-            mss: MSS,
+            wire: None,
         };
         // The payload is not looked at.
         let len = packet.len() + usize::try_from(case.len).unwrap();
-        let given = hear(&env, case.policy, family(self.ends[0]), packet, len);
+        let given = hear(&env, MSS, case.policy, family(self.ends[0]), packet, len);
         let said = given.as_ref().ok().and_then(|(said, limit, reply)| {
             assert!(reply.len() <= len + said.payload_len(), "{case:?}");
             assert_eq!(
@@ -389,7 +389,7 @@ impl Peer {
                 flags: said.flags.0,
                 seq: if syn { 0 } else { said.seq.0 },
                 ack: said.ack.0,
-                window: said.window,
+                window: said.window.field(MSS),
                 octet: said.payload.is_some(),
                 budget: match limit {
                     Limit::None => Budget::None,

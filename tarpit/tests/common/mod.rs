@@ -90,20 +90,21 @@ pub fn ask(
     let env = Env {
         key,
         now_ms,
-        mss: MSS,
+        wire: None,
     };
-    ask_in(&env, policy, family, headers, len)
+    ask_in(&env, MSS, policy, family, headers, len)
 }
 
-/// The same in any world.
+/// The same in any world, where the way back carries `mss` bytes.
 pub fn ask_in(
     env: &Env<'_>,
+    mss: u16,
     policy: Policy,
     family: Family,
     headers: &[u8],
     len: usize,
 ) -> Result<Answer, Silence> {
-    let (said, limit, packet) = hear(env, policy, family, headers, len)?;
+    let (said, limit, packet) = hear(env, mss, policy, family, headers, len)?;
     if let Limit::Frozen { silent: true, .. } = limit {
         // The segment is remembered, and the answer is none.
         return Err(Silence::NotOurs);
@@ -124,19 +125,21 @@ pub fn ask_in(
 /// What the core says in this world, the budget that it draws from, and the packet.
 pub fn hear(
     env: &Env<'_>,
+    mss: u16,
     policy: Policy,
     family: Family,
     headers: &[u8],
     len: usize,
 ) -> Result<(Said, Limit, Vec<u8>), Silence> {
     match family {
-        Family::V4 => hear_as::<V4>(env, policy, headers, len),
-        Family::V6 => hear_as::<V6>(env, policy, headers, len),
+        Family::V4 => hear_as::<V4>(env, mss, policy, headers, len),
+        Family::V6 => hear_as::<V6>(env, mss, policy, headers, len),
     }
 }
 
 fn hear_as<A: Addresses>(
     env: &Env<'_>,
+    mss: u16,
     policy: Policy,
     headers: &[u8],
     len: usize,
@@ -144,7 +147,7 @@ fn hear_as<A: Addresses>(
     let packet = Packet::<A>::parse(headers, len)?;
     let said = packet.respond(&policy, env)?;
     let mut buffer = vec![0xa5; packet.reply_len(&said)];
-    assert_eq!(packet.reply(&said, &mut buffer), Some(()), "{said:?}");
+    assert_eq!(packet.reply(&said, mss, &mut buffer), Some(()), "{said:?}");
     Ok((said, packet.limit(&said, env.key), buffer))
 }
 
@@ -555,7 +558,8 @@ impl Host {
 
     /// What is said to a packet in this world, before it is written.
     pub fn said(&self, packet: &[u8], env: &Env<'_>) -> (Said, Limit) {
-        let (said, limit, _) = hear(env, self.policy, self.family, packet, packet.len()).unwrap();
+        let (said, limit, _) =
+            hear(env, MSS, self.policy, self.family, packet, packet.len()).unwrap();
         (said, limit)
     }
 
@@ -570,7 +574,7 @@ impl Host {
         let env = Env {
             key: &KEY,
             now_ms: clock,
-            mss: MSS,
+            wire: None,
         };
         let packet = self.asked(asked);
         match self.family {

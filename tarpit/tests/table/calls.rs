@@ -31,14 +31,14 @@ fn writes_into<A: Addresses>(host: &Host, segment: &str, payload: usize) {
     let env = Env {
         key: &KEY,
         now_ms: CLOCK,
-        mss: MSS,
+        wire: None,
     };
     let answer = packet.respond(&host.policy, &env).unwrap();
     assert_eq!(answer.payload_len(), payload);
     let right = packet.reply_len(&answer);
     assert_eq!(right, A::HEADER_LEN + answer.tcp_len());
     for len in 0..128 {
-        let written = packet.reply(&answer, &mut vec![0xa5; len]);
+        let written = packet.reply(&answer, MSS, &mut vec![0xa5; len]);
         assert_eq!(written.is_some(), len == right, "{len} bytes");
     }
 }

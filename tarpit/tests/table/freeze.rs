@@ -3,7 +3,7 @@
 //! Data of connections that are not ours: one that was running before the rule, or a made-up one. The
 //! answers are those to its first segment; what a table makes of later ones is at the end.
 
-use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, MSS, POLICIES};
+use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, POLICIES};
 use super::octets;
 use tarpit::tarpit::frozen::remember;
 use tarpit::tarpit::seq::Seq;
@@ -227,7 +227,7 @@ fn remembers_a_single_octet_and_does_not_answer_it() {
             let env = Env {
                 key: &KEY,
                 now_ms: CLOCK,
-                mss: MSS,
+                wire: None,
             };
             let (said, limit) = host.said(&asked, &env);
             assert_eq!(said.ack, Seq(0xdead_beef));

@@ -102,9 +102,9 @@ fn first_window(host: &Host, syn: &str, mss: u16) -> u16 {
     let env = Env {
         key: &KEY,
         now_ms: 0,
-        mss,
+        wire: None,
     };
-    host.said(&asked, &env).0.window
+    host.said(&asked, &env).0.window.field(mss)
 }
 
 #[test]
@@ -198,10 +198,10 @@ fn gives_a_last_chance_of_a_segment() {
             let env = Env {
                 key: &KEY,
                 now_ms: 0x5001_0000,
-                mss,
+                wire: None,
             };
             let (said, _) = host.under(policy).said(&asked, &env);
-            assert_eq!(said.window, window, "{policy:?}, MSS {mss}");
+            assert_eq!(said.window.field(mss), window, "{policy:?}, MSS {mss}");
         }
     }
 }
