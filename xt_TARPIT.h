@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * The rule data that user space hands to the kernel: the only copy in C. Revision 0 is bit for bit
  * what xtables-addons' TARPIT uses, so that rules, plugins and generators of either side fit the

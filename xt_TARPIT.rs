@@ -33,7 +33,7 @@ module! {
         },
         syn_limit: u32 {
             default: 200_000,
-            description: "Answers to SYNs that each CPU may send in a second; 0 for no limit",
+            description: "Answers to SYNs that each CPU may send in a second, in each network namespace; 0 for no limit",
         },
     },
 }

@@ -419,7 +419,7 @@ static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_cal
 	const struct tcphdr *th = skb_header_pointer(skb, thoff, sizeof(buffer), &buffer);
 
 	if (th)
-		trace_segment(xt_net(call->par), kind, skb, th, age_ms);
+		trace_xt_tarpit_segment(xt_net(call->par), kind, skb, th, age_ms);
 }
 
 void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
@@ -427,7 +427,7 @@ void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call,
 {
 	this_cpu_inc(call->cpu->columns[kind]);
 	this_cpu_add(call->cpu->columns[XT_TARPIT_trapped_ms], age_ms);
-	if (trace_segment_enabled())
+	if (trace_xt_tarpit_segment_enabled())
 		trace(skb, call, kind, thoff, age_ms);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The tracepoint xt_tarpit:segment: each TCP segment that a rule has matched and whose header can be
+ * The tracepoint xt_tarpit:xt_tarpit_segment: each TCP segment that a rule has matched and whose header can be
  * read, answered or not. docs/monitoring.md says how to listen.
  */
 #undef TRACE_SYSTEM
@@ -24,7 +24,7 @@
 
 XT_TARPIT_KINDS(DEFINE_KIND, DEFINE_KIND)
 
-TRACE_EVENT(segment,
+TRACE_EVENT(xt_tarpit_segment,
 
 	TP_PROTO(const struct net *net, u8 kind, const struct sk_buff *skb,
 		 const struct tcphdr *th, u32 age_ms),

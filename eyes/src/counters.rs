@@ -12,10 +12,11 @@ use crate::Result;
 pub const PATH: &str = "/proc/net/stat/xt_TARPIT";
 
 /// Those that do not count segments, each of which is of one kind.
-pub const OTHERS: [&str; 6] = [
+pub const OTHERS: [&str; 7] = [
     "replies",
     "limited",
     "failed",
+    "refused",
     "bytes_in",
     "bytes_out",
     "trapped_ms",

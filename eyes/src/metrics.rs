@@ -36,7 +36,12 @@ pub fn metrics(report: &Report) -> String {
             "Answers that a limit held back.",
             "limited",
         ),
-        ("failed_total", "Answers that could not be sent.", "failed"),
+        ("failed_total", "Answers without memory.", "failed"),
+        (
+            "refused_total",
+            "Answers that OUTPUT, the route or the link refused.",
+            "refused",
+        ),
         (
             "received_bytes_total",
             "Octets that came to a rule.",

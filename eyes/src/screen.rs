@@ -157,11 +157,12 @@ fn summary(report: &Report) -> [String; 3] {
             span(report.time - report.listening_since)
         ),
         format!(
-            "{} lost by clients, {} SYNs, {} answers ({} held back, {} failed)",
+            "{} lost by clients, {} SYNs, {} answers ({} held back, {} refused, {} failed)",
             span(report.trapped()),
             report.counter("syn"),
             report.counter("replies"),
             report.counter("limited"),
+            report.counter("refused"),
             report.counter("failed")
         ),
         format!(

@@ -13,7 +13,7 @@ use crate::segment::{Kind, Line};
 use crate::Result;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
-const EVENT: &str = "events/xt_tarpit/segment";
+const EVENT: &str = "events/xt_tarpit/xt_tarpit_segment";
 /// What instances are called, with the process's number behind.
 const NAME: &str = "xt_tarpit-";
 /// For each processor; some 5,000 segments, which are fetched twice a second.

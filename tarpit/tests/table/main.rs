@@ -30,6 +30,7 @@ mod held;
 mod honeypot;
 mod kinds;
 mod linux;
+mod nat;
 mod options;
 mod packets;
 mod reset;

@@ -360,7 +360,7 @@ def tracing():
 def traced(tracing):
     """The text of the events while the block runs, without what is said of when and where."""
     lines = []
-    switch = tracing / "events/xt_tarpit/segment/enable"
+    switch = tracing / "events/xt_tarpit/xt_tarpit_segment/enable"
     (tracing / "trace").write_text("")
     switch.write_text("1")
     try:
@@ -404,6 +404,6 @@ def test_each_kind_has_its_name(lab, family, tracing):
 
 
 def test_fields_are_as_documented(tracing):
-    text = (tracing / "events/xt_tarpit/segment/format").read_text()
+    text = (tracing / "events/xt_tarpit/xt_tarpit_segment/format").read_text()
     found = {name: int(size) for name, size in re.findall(r"field:u\d+ (\w+)(?:\[\d+\])?;\toffset:\d+;\tsize:(\d+);", text)}
     assert {name: found.get(name) for name in FIELDS} == FIELDS

@@ -26,7 +26,7 @@ from lab import FAMILIES, PORT, V4, V6, Puppet, sh, unload, wait_until
 
 TRACING = Path("/sys/kernel/tracing")
 INSTANCES = TRACING / "instances"
-EVENT = "events/xt_tarpit/segment"
+EVENT = "events/xt_tarpit/xt_tarpit_segment"
 UNIT = Path("/usr/lib/systemd/system/tarpit-exporter.service")
 DASHBOARD = Path("/xt/eyes/grafana.json")
 METRICS = "http://127.0.0.1:12323/metrics"
