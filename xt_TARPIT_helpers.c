@@ -53,7 +53,7 @@ static_assert(offsetof(struct xt_tarpit_facts, readable) == 32);
 static_assert(offsetof(struct xt_tarpit_facts, len) == 36);
 static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 40);
 static_assert(sizeof(struct xt_tarpit_reply) == 24);
-static_assert(offsetof(struct xt_tarpit_reply, thoff) == 16);
+static_assert(offsetof(struct xt_tarpit_reply, source_port) == 16);
 static_assert(offsetof(struct xt_tarpit_reply, mss) == 20);
 static_assert(sizeof(struct xt_tarpit_wire) == 36);
 static_assert(offsetof(struct xt_tarpit_state, sources) == 16 + 8 * XT_TARPIT_TABLE_SIZE);
@@ -68,14 +68,14 @@ struct station {
 	u8 peer[ETH_ALEN];
 	u8 self[ETH_ALEN];
 	__be16 vlan_proto;
-	u16 vlan_tci;			/* of a frame whose tag the card or the bridge has set aside */
+	u16 vlan_tci;			/* of a frame whose tag is not in its payload */
 };
 
 /* What each CPU counts for a network namespace. */
 struct cpu_state {
 	u64 columns[XT_TARPIT_COLUMN_COUNT];	/* a line of /proc/net/stat/xt_TARPIT */
-	u32 second;				/* the last one with an answer to an unverified packet */
-	u32 unverified;				/* how many such answers there were in it */
+	u32 second;				/* the last one with an unverified reply */
+	u32 unverified;				/* how many such replies it had */
 };
 
 /* All that a network namespace has of ours, from its first rule until it ends. */
@@ -97,7 +97,7 @@ struct xt_tarpit_call {
 	struct station back;
 };
 
-/* Whether a bridge passes the packet on. */
+/* Returns true if a bridge passes the packet on. */
 static bool is_bridged(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
@@ -111,7 +111,10 @@ static bool is_bridged(const struct sk_buff *skb, const struct xt_action_param *
 #endif
 }
 
-/* The port that a bridged frame came in by; NULL if it is gone, or there is more than Ethernet to undo (PPPoE). */
+/*
+ * The port that a bridged frame came in by; NULL if it is gone, or there is more than Ethernet to
+ * undo (PPPoE).
+ */
 static struct net_device *bridged_from(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
@@ -137,7 +140,10 @@ static bool find_station(struct station *back, struct net_device *dev, const str
 {
 	const struct ethhdr *eth;
 
-	/* What follows the frame's header must be this packet, and no other header that was undone (SRv6). */
+	/*
+	 * What follows the frame's header must be this packet, and no other header that was undone
+	 * (SRv6).
+	 */
 	if (!skb_mac_header_was_set(skb) || skb->mac_len < ETH_HLEN ||
 	    skb->network_header - skb->mac_header != skb->mac_len)
 		return false;
@@ -154,7 +160,7 @@ static bool find_station(struct station *back, struct net_device *dev, const str
 	return true;
 }
 
-/* Whether the packet came to one host, this one or one that it routes for. */
+/* Returns true if the packet came to one host, this one or one that it routes for. */
 static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param *par, u8 family)
 {
 	if (skb->pkt_type != PACKET_HOST)
@@ -173,7 +179,10 @@ static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param
 	}
 }
 
-/* Whether the packet is what was in a frame of the device that it came from, and nothing else was undone. */
+/*
+ * Returns true if the packet is the payload of a frame of its device, and no tunnel or VRF is in
+ * between.
+ */
 static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct net_device *in = xt_in(par);
@@ -183,8 +192,9 @@ static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_p
 }
 
 /*
- * Whether the source is an address of this host, which nobody has looked at in PREROUTING and for IPv6, or the
- * broadcast address of a subnet, which the route of an answer would tell.
+ * Returns true if the source is an address of this host, which the stack has not checked in
+ * PREROUTING and for IPv6, or the broadcast address of a subnet, which the route of a reply would
+ * show.
  */
 static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *par)
 {
@@ -204,7 +214,10 @@ static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *
 	}
 }
 
-/* Fills in where the packet came from and an answer goes; whether it is from one host to one host. */
+/*
+ * Fills in where the packet came from and a reply goes. Returns true if it is from one host to one
+ * host.
+ */
 static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 		     const struct xt_tarpit_tginfo_v1 *rule, u8 family)
 {
@@ -212,7 +225,8 @@ static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 
 	if (is_bridged(skb, par)) {
 		call->in = bridged_from(skb, par);
-		return call->in && skb->pkt_type == PACKET_HOST && find_station(&call->back, call->in, skb);
+		return call->in && skb->pkt_type == PACKET_HOST &&
+		       find_station(&call->back, call->in, skb);
 	}
 	if (!for_one_host(skb, par, family))
 		return false;
@@ -227,8 +241,9 @@ static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 }
 
 /*
- * Fills in what the packet's addresses and ports were on the wire, and returns true, if NAT has changed
- * them. A held client's packets are all new to conntrack, so each may get another destination.
+ * Fills in what the packet's addresses and ports were on the wire, and returns true, if NAT has
+ * changed them. A held client's packets are all new to conntrack, so each may get another
+ * destination.
  */
 static bool find_wire(struct xt_tarpit_wire *wire, const struct sk_buff *skb)
 {
@@ -260,8 +275,8 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	struct xt_tarpit_wire wire;
 
 	/*
-	 * Rules for both directions may name us in both (FireHOL); what this host sends is not ours. Of a
-	 * bridged frame the device may be gone.
+	 * Rules for both directions may name us in both (FireHOL); what this host sends is not
+	 * ours. Of a bridged frame the device may be gone.
 	 */
 	if (!xt_in(par) && !is_bridged(skb, par))
 		return XT_CONTINUE;
@@ -362,8 +377,8 @@ static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo
 }
 
 /*
- * In the nat table only INPUT will do: other chains get packets that could begin a connection, and no
- * more. Of a user-defined chain this is asked when a base chain leads there.
+ * In the nat table only INPUT will do: other chains get packets that could begin a connection, and
+ * no more. Of a user-defined chain this is asked when a base chain leads there.
  */
 static int tarpit_tg_check_hooks(const struct xt_tgchk_param *par)
 {
@@ -422,8 +437,8 @@ static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_cal
 		trace_xt_tarpit_segment(xt_net(call->par), kind, skb, th, age_ms);
 }
 
-void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
-		   u32 age_ms)
+void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind,
+		   u32 thoff, u32 age_ms)
 {
 	this_cpu_inc(call->cpu->columns[kind]);
 	this_cpu_add(call->cpu->columns[XT_TARPIT_trapped_ms], age_ms);
@@ -563,8 +578,8 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, 
 	if (!skb_frags_readable(skb))
 		return false;
 	/*
-	 * nf_ip_checksum() counts on the IP header to sum up to zero, which it no longer does when the
-	 * stack has written into an option of it (timestamp, record route).
+	 * nf_ip_checksum() counts on the IP header to sum up to zero, which it no longer does when
+	 * the stack has written into an option of it (timestamp, record route).
 	 */
 	if (family == NFPROTO_IPV4 && thoff > sizeof(struct iphdr)) {
 		__wsum sum = skb_checksum(skb, thoff, skb->len - thoff, 0);
@@ -572,13 +587,16 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, 
 		return !tcp_v4_check(skb->len - thoff, ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, sum);
 	}
 	/*
-	 * Always as for local input: for other hooks, nf_checksum() takes a hardware's full checksum
-	 * for right without comparing it.
+	 * Always as for local input: for other hooks, nf_checksum() takes a hardware's full
+	 * checksum for right without comparing it.
 	 */
 	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, family) == 0;
 }
 
-/* Whether there is room, and nobody else needs what would be overwritten: headers, length, skb_shinfo(). */
+/*
+ * Returns true if a reply of @len bytes fits and nothing else needs what it overwrites: headers,
+ * length, skb_shinfo().
+ */
 static bool reusable(const struct sk_buff *skb, u32 len)
 {
 	if (skb_shared(skb) || skb->len < len)
@@ -661,7 +679,9 @@ static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
 	return reply;
 }
 
-/* Returns true if a @local route leads to this host itself, for a packet that came from elsewhere. */
+/*
+ * Returns true if a @local route leads to this host itself, for a packet that came from elsewhere.
+ */
 static bool is_own(bool local, const struct xt_action_param *par)
 {
 	const struct net_device *in = xt_in(par);
@@ -672,9 +692,9 @@ static bool is_own(bool local, const struct xt_action_param *par)
 	return local && !(in->flags & IFF_LOOPBACK) && !netif_is_l3_master(in);
 }
 
-/* The route of a reply to @skb, which came with these ports; an error if it leads to no single other host. */
+/* The route of a reply to @skb; an error if it leads to no single other host. */
 static struct dst_entry *route4(struct sk_buff *skb, const struct xt_tarpit_call *call,
-				const __be16 ports[2])
+				const struct xt_tarpit_reply *to)
 {
 	const struct xt_action_param *par = call->par;
 	const struct iphdr *iph = ip_hdr(skb);
@@ -682,12 +702,14 @@ static struct dst_entry *route4(struct sk_buff *skb, const struct xt_tarpit_call
 		.flowi4_l3mdev = l3mdev_master_ifindex_rcu(xt_in(par)),
 		.flowi4_mark = IP4_REPLY_MARK(xt_net(par), skb->mark),
 		.flowi4_proto = IPPROTO_TCP,
-		/* The address need not be ours: in FORWARD, or of a netblock that is routed here. */
+		/*
+		 * The address need not be ours: in FORWARD, or of a netblock that is routed here.
+		 */
 		.flowi4_flags = FLOWI_FLAG_ANYSRC,
 		.saddr = iph->daddr,
 		.daddr = iph->saddr,
-		.fl4_sport = ports[1],
-		.fl4_dport = ports[0],
+		.fl4_sport = to->destination_port,
+		.fl4_dport = to->source_port,
 	};
 	struct rtable *rt;
 
@@ -696,7 +718,8 @@ static struct dst_entry *route4(struct sk_buff *skb, const struct xt_tarpit_call
 	if (IS_ERR(rt))
 		return ERR_CAST(rt);
 	/* Only the routing table knows a subnet's broadcast address, even as a source. */
-	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST) || is_own(rt->rt_flags & RTCF_LOCAL, par)) {
+	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST) ||
+	    is_own(rt->rt_flags & RTCF_LOCAL, par)) {
 		ip_rt_put(rt);
 		return ERR_PTR(-EINVAL);
 	}
@@ -705,7 +728,7 @@ static struct dst_entry *route4(struct sk_buff *skb, const struct xt_tarpit_call
 
 /* The same for IPv6. */
 static struct dst_entry *route6(struct sk_buff *skb, const struct xt_tarpit_call *call,
-				const __be16 ports[2])
+				const struct xt_tarpit_reply *to)
 {
 	const struct xt_action_param *par = call->par;
 	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
@@ -715,8 +738,8 @@ static struct dst_entry *route6(struct sk_buff *skb, const struct xt_tarpit_call
 		.flowi6_mark = IP6_REPLY_MARK(net, skb->mark),
 		.saddr = ip6h->daddr,
 		.daddr = ip6h->saddr,
-		.fl6_sport = ports[1],
-		.fl6_dport = ports[0],
+		.fl6_sport = to->destination_port,
+		.fl6_dport = to->source_port,
 	};
 	struct dst_entry *dst;
 
@@ -738,31 +761,30 @@ static struct dst_entry *route6(struct sk_buff *skb, const struct xt_tarpit_call
 /* What a segment may carry back by the link that the packet came from: its MTU less the headers. */
 static u32 link_mss(const struct xt_tarpit_call *call)
 {
-	const u32 headers_len = sizeof(struct tcphdr) + (xt_family(call->par) == NFPROTO_IPV4 ?
-							 sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	const u32 headers_len = sizeof(struct tcphdr) +
+				(xt_family(call->par) == NFPROTO_IPV4 ? sizeof(struct iphdr) :
+									sizeof(struct ipv6hdr));
 	const u32 mtu = READ_ONCE(call->back.dev->mtu);
 
 	return clamp(mtu, headers_len, IP_MAX_MTU) - headers_len;
 }
 
-/* Finds the route of a reply; NULL for one that goes back by the link, an error if there is no way. */
-static struct dst_entry *find_route(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff)
+/*
+ * Finds the route of a reply; NULL for one that goes back by the link, an error if there is no
+ * way.
+ */
+static struct dst_entry *find_route(struct sk_buff *skb, const struct xt_tarpit_call *call,
+				    const struct xt_tarpit_reply *to)
 {
-	const __be16 *ports;
-	__be16 buffer[2];
-
 	if (call->back.dev)
 		return NULL;
-	ports = skb_header_pointer(skb, thoff, sizeof(buffer), buffer);
-	if (!ports)
-		return ERR_PTR(-EINVAL);
-	return xt_family(call->par) == NFPROTO_IPV4 ? route4(skb, call, ports) : route6(skb, call, ports);
+	return xt_family(call->par) == NFPROTO_IPV4 ? route4(skb, call, to) : route6(skb, call, to);
 }
 
 struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
 			       struct xt_tarpit_reply *to)
 {
-	struct dst_entry *dst = find_route(skb, call, to->thoff);
+	struct dst_entry *dst = find_route(skb, call, to);
 	struct net *net = xt_net(call->par);
 	struct sk_buff *reply = skb;
 

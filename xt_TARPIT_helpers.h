@@ -51,12 +51,16 @@ struct xt_tarpit_reply {
 	u8 *headers;		/* out: its @len linear, initialised bytes */
 	u32 len;		/* in: the length of the packet */
 	u32 tcp_len;		/* in: how many of these bytes are TCP's, the last ones */
-	u32 thoff;		/* in: where in the received packet the TCP header is */
+	__be16 source_port;	/* in: of the received packet */
+	__be16 destination_port;
 	u16 mss;		/* out, if @needs_mss: what the way back carries in a segment */
 	bool needs_mss;		/* in */
 };
 
-/* What a packet is, as tarpit/kind.rs has it, in the same order; each is a column of what is counted. */
+/*
+ * What a packet is, as tarpit/kind.rs has it, in the same order; each is a column of what is
+ * counted.
+ */
 #define XT_TARPIT_KINDS(kind, last)						\
 	kind(syn) kind(established) kind(data) kind(probe) kind(keepalive)	\
 	kind(ack) kind(fin) kind(rst) kind(synack) kind(midstream)		\
@@ -81,14 +85,14 @@ void xt_tarpit_unregister(void);
 /* Adds one to a column. */
 void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column);
 /*
- * Counts a segment of this kind, whose TCP header is @thoff bytes into the packet, and the @age_ms for which its
- * client was held since the answer before; and traces it.
+ * Counts a segment of this kind, whose TCP header is @thoff bytes into the packet, and the @age_ms
+ * for which its client was held since the answer before; and traces it.
  */
-void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind, u32 thoff,
-		   u32 age_ms);
+void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind,
+		   u32 thoff, u32 age_ms);
 /* Copies the first @len bytes of a packet of at least as many; false if they cannot be read. */
 bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
-/* Whether the checksum of the TCP segment @thoff bytes into the packet is right. */
+/* Returns true if the checksum of the TCP segment @thoff bytes into the packet is right. */
 bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff);
 /*
  * Returns how many answers to unverified packets this CPU has given in @second in the network
@@ -98,8 +102,8 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, 
 u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second);
 /*
  * Finds the way back for a reply to @skb and returns a packet to write it into: @skb itself where
- * nothing else needs it, or a new one. The caller owns the result. Returns NULL, with @skb still fit to
- * be dropped, when there is no route or no memory, and counts that.
+ * nothing else needs it, or a new one. The caller owns the result. Returns NULL, with @skb still
+ * fit to be dropped, when there is no route or no memory, and counts that.
  */
 struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
 			       struct xt_tarpit_reply *to);

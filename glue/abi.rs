@@ -60,7 +60,8 @@ pub(super) struct Reply {
     pub(super) headers: NonNull<u8>,
     pub(super) len: u32,
     pub(super) tcp_len: u32,
-    pub(super) thoff: u32,
+    pub(super) source_port: [u8; 2],
+    pub(super) destination_port: [u8; 2],
     pub(super) mss: u16,
     pub(super) needs_mss: bool,
 }
@@ -70,7 +71,7 @@ static_assert!(core::mem::offset_of!(Facts, readable) == 32);
 static_assert!(core::mem::offset_of!(Facts, len) == 36);
 static_assert!(core::mem::offset_of!(Facts, now_ms) == 40);
 static_assert!(size_of::<Reply>() == 24);
-static_assert!(core::mem::offset_of!(Reply, thoff) == 16);
+static_assert!(core::mem::offset_of!(Reply, source_port) == 16);
 static_assert!(core::mem::offset_of!(Reply, mss) == 20);
 static_assert!(size_of::<Wire>() == 36);
 static_assert!(core::mem::offset_of!(State, sources) == 16 + 8 * TABLE_SIZE);

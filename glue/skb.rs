@@ -6,7 +6,10 @@
 //! [`Outgoing`], which is sent, or freed when it goes out of scope: there is no third way.
 
 use super::abi::{self, Call, Facts, Reply, SkBuff};
-use crate::tarpit::Kind;
+use crate::tarpit::{
+    Kind,
+    Ports, //
+};
 use core::{
     mem::ManuallyDrop,
     ptr::NonNull,
@@ -49,7 +52,7 @@ impl<'a> Incoming<'a> {
         unsafe { slice::from_raw_parts(self.facts.headers, self.facts.readable as usize) }
     }
 
-    /// Whether there is more of the packet than [`Incoming::headers`] shows.
+    /// Returns true if there is more of the packet than [`Incoming::headers`] shows.
     pub(super) fn is_nonlinear(&self) -> bool {
         self.facts.readable < self.facts.len
     }
@@ -105,7 +108,7 @@ impl<'a> Incoming<'a> {
         };
     }
 
-    /// Whether the checksum of the TCP segment `offset` bytes into the packet is right.
+    /// Returns true if the checksum of the TCP segment `offset` bytes into the packet is right.
     pub(super) fn checksum_is_right(&self, offset: usize) -> bool {
         // SAFETY: `skb` and `call` are valid by the type invariant. Of `skb` only the notes on its checksum are
         // changed (csum, ip_summed, csum_valid: __skb_checksum_complete()), which no reference of ours
@@ -114,23 +117,24 @@ impl<'a> Incoming<'a> {
         unsafe { abi::xt_tarpit_checksum(self.skb.as_ptr(), self.call.as_ptr(), offset as u32) }
     }
 
-    /// Finds the way back, and turns the packet, whose TCP header is `offset` bytes into it, into one of
-    /// `len` bytes, the last `tcp_len` of them TCP's.
+    /// Finds the way back, and turns the packet, which has these ports, into one of `len` bytes, the last
+    /// `tcp_len` of them TCP's.
     ///
     /// `None` when there is no route or no memory; the packet is then to be dropped.
     pub(super) fn turn(
         self,
-        offset: usize,
+        ports: Ports,
         len: usize,
         tcp_len: usize,
         needs_mss: bool,
     ) -> Option<Outgoing> {
-        // CAST: an offset into the packet, whose length is a `u32`; a reply has at most 80 bytes.
+        // CAST: a reply has at most 80 bytes.
         let mut to = Reply {
             headers: NonNull::dangling(),
             len: len as u32,
             tcp_len: tcp_len as u32,
-            thoff: offset as u32,
+            source_port: ports.source.to_be_bytes(),
+            destination_port: ports.destination.to_be_bytes(),
             mss: 0,
             needs_mss,
         };

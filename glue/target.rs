@@ -165,7 +165,7 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
         }
     }
     let (len, tcp_len) = (packet.reply_len(answer), answer.tcp_len());
-    let Some(mut outgoing) = incoming.turn(offset, len, tcp_len, answer.needs_mss()) else {
+    let Some(mut outgoing) = incoming.turn(packet.ports(), len, tcp_len, answer.needs_mss()) else {
         return abi::NF_DROP;
     };
     let (verdict, mss) = (outgoing.verdict(), outgoing.mss());

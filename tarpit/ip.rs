@@ -17,7 +17,7 @@ pub trait Addresses: Copy {
     /// The length of the header that [`Addresses::put_reversed`] writes, in bytes.
     const HEADER_LEN: usize;
 
-    /// Whether the header of a reply has a place for a number of its flow: the flow label (RFC 6437).
+    /// True if the header of a reply has a place for a number of its flow: the flow label (RFC 6437).
     const HAS_LABEL: bool;
 
     /// Reads the IP header.
@@ -144,7 +144,7 @@ impl V4 {
         }
     }
 
-    /// Whether a host may answer a packet with these addresses.
+    /// Returns true if a host may answer a packet with these addresses.
     ///
     /// Neither may be a multicast or broadcast address, nor the source unspecified (RFC 1122,
     /// 3.2.1.3 and 4.2.3.10). A subnet's broadcast address is for the routing table to know.
@@ -241,8 +241,8 @@ impl V6 {
         }
     }
 
-    /// Whether a host may answer a packet with these addresses: neither may be multicast or unspecified
-    /// (RFC 4291, 2.5.2 and 2.7).
+    /// Returns true if a host may answer a packet with these addresses: neither may be multicast or
+    /// unspecified (RFC 4291, 2.5.2 and 2.7).
     #[inline]
     const fn answerable(&self) -> bool {
         let Self {

@@ -31,7 +31,7 @@ pub mod tcp;
 
 pub use decide::{Policy, Rule, Silence};
 pub use ip::{Addresses, Wire, V4, V6};
-pub use isn::Key;
+pub use isn::{Key, Ports};
 pub use kind::Kind;
 pub use reply::{Answer, Limit, Window};
 
@@ -84,6 +84,12 @@ impl<A: Addresses> Packet<A> {
             segment: Segment::parse(&datagram)?,
             transport_offset: datagram.transport_offset,
         })
+    }
+
+    /// The ports of the segment.
+    #[inline]
+    pub const fn ports(&self) -> Ports {
+        self.segment.ports
     }
 
     /// How many bytes into the packet the TCP header starts.

@@ -111,8 +111,16 @@ pub enum Window {
 
 impl Window {
     /// The field of the header, if a segment carries `mss` bytes.
-    #[inline]
+    #[inline(always)]
     pub const fn field(self, mss: u16) -> u16 {
+        match self {
+            Self::Field(field) => field,
+            _ => self.of_mss(mss),
+        }
+    }
+
+    #[inline(never)]
+    const fn of_mss(self, mss: u16) -> u16 {
         match self {
             Self::Field(field) => field,
             Self::WholeSegments(options_len) => {

@@ -75,7 +75,7 @@ impl Flags {
     /// The SYN-ACK that agrees to it.
     pub const ECN_SYN_ACK: Self = Self(0x52);
 
-    /// Whether any of the bits of `other` is set.
+    /// Returns true if any of the bits of `other` is set.
     #[inline]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -264,7 +264,7 @@ impl Options {
         }
     }
 
-    /// Whether there are timestamps.
+    /// Returns true if there are timestamps.
     #[inline]
     pub const fn has_timestamps(&self) -> bool {
         self.present.has(Present::TIMESTAMPS)

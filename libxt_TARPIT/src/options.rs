@@ -127,7 +127,7 @@ impl Entry {
         }
     }
 
-    /// Whether the two cannot be in one rule.
+    /// Returns true if the two cannot be in one rule.
     pub const fn excludes(&self, other: &Self) -> bool {
         match (self.sets, other.sets) {
             (Sets::Variant(variant), sets) | (sets, Sets::Variant(variant)) => {

@@ -125,7 +125,7 @@ impl Targets {
     }
 }
 
-/// Whether libxtables reads option tables as they are laid out here.
+/// Returns true if libxtables reads option tables as they are laid out here.
 ///
 /// Their entries grew between iptables 1.8.9 and 1.8.11 under the same soname; read with the wrong
 /// size, the second one is a wild pointer. A function that came with it tells the two apart.
@@ -137,7 +137,7 @@ fn option_table_fits() -> bool {
     grew.is_null() != GREW
 }
 
-/// Whether the kernel has this revision of the target, asked as libxtables does.
+/// Returns true if the kernel has this revision of the target, asked as libxtables does.
 ///
 /// # Safety
 ///
