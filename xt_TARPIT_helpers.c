@@ -73,7 +73,7 @@ struct station {
 
 /* What each CPU counts for a network namespace. */
 struct cpu_state {
-	u64 columns[XT_TARPIT_COLUMN_COUNT];	/* a line of /proc/net/stat/xt_TARPIT */
+	u64 columns[XT_TARPIT_COLUMN_COUNT];	/* a line of /proc/net/stat/xt_TARPIT; first */
 	u32 second;				/* the last one with an unverified reply */
 	u32 unverified;				/* how many such replies it had */
 };
@@ -90,15 +90,17 @@ struct xt_tarpit_net {
 
 static unsigned int xt_tarpit_net_id __read_mostly;
 
+static_assert(offsetof(struct cpu_state, columns) == 0);
+
 struct xt_tarpit_call {
 	const struct xt_action_param *par;
-	struct cpu_state __percpu *cpu;
+	u64 __percpu *columns;		/* of struct cpu_state */
 	struct net_device *in;
 	struct station back;
 };
 
 /* Returns true if a bridge passes the packet on. */
-static bool is_bridged(const struct sk_buff *skb, const struct xt_action_param *par)
+static __always_inline bool is_bridged(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 	const struct nf_bridge_info *info = nf_bridge_info_get(skb);
@@ -283,8 +285,8 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	/* checkentry has made it, before the rule could match anything. */
 	if (WARN_ON_ONCE(!state))
 		return NF_DROP;
-	call.cpu = state->cpu;
-	this_cpu_add(call.cpu->columns[XT_TARPIT_bytes_in], skb->len);
+	call.columns = state->cpu->columns;
+	this_cpu_add(call.columns[XT_TARPIT_bytes_in], skb->len);
 	if (!find_way(&call, skb, rule, family)) {
 		xt_tarpit_count(&call, XT_TARPIT_notunicast);
 		return NF_DROP;
@@ -423,7 +425,7 @@ static struct xt_target tarpit_tg_reg[] __read_mostly = {
 
 void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
 {
-	this_cpu_inc(call->cpu->columns[column]);
+	this_cpu_inc(call->columns[column]);
 }
 
 /* Kept apart, so that a segment which nobody looks at is only counted. */
@@ -440,15 +442,16 @@ static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_cal
 void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind,
 		   u32 thoff, u32 age_ms)
 {
-	this_cpu_inc(call->cpu->columns[kind]);
-	this_cpu_add(call->cpu->columns[XT_TARPIT_trapped_ms], age_ms);
+	this_cpu_inc(call->columns[kind]);
+	this_cpu_add(call->columns[XT_TARPIT_trapped_ms], age_ms);
 	if (trace_xt_tarpit_segment_enabled())
 		trace(skb, call, kind, thoff, age_ms);
 }
 
 u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second)
 {
-	struct cpu_state *now = get_cpu_ptr(call->cpu);
+	struct cpu_state __percpu *cpu = (struct cpu_state __percpu *)call->columns;
+	struct cpu_state *now = get_cpu_ptr(cpu);
 	u32 count;
 
 	if (now->second != second) {
@@ -457,7 +460,7 @@ u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second)
 	}
 	/* A softirq in between costs one count. */
 	count = ++now->unverified;
-	put_cpu_ptr(call->cpu);
+	put_cpu_ptr(cpu);
 	return count;
 }
 
@@ -825,8 +828,8 @@ static void count_sent(const struct xt_tarpit_call *call, u32 len, int err)
 		xt_tarpit_count(call, err == -ENOMEM ? XT_TARPIT_failed : XT_TARPIT_refused);
 		return;
 	}
-	this_cpu_inc(call->cpu->columns[XT_TARPIT_replies]);
-	this_cpu_add(call->cpu->columns[XT_TARPIT_bytes_out], len);
+	this_cpu_inc(call->columns[XT_TARPIT_replies]);
+	this_cpu_add(call->columns[XT_TARPIT_bytes_out], len);
 }
 
 /* Sends a reply that is a packet of this host. */

@@ -66,9 +66,23 @@ pub(super) enum Admission {
     Silent,
 }
 
-/// Takes an answer to `incoming` out of its rate limit.
-#[inline]
+/// Takes an answer to `incoming` out of its rate limit, if it has one.
+#[inline(always)]
 pub(super) fn admit(
+    limit: Limit,
+    answer: &mut Answer,
+    state: &State,
+    incoming: &Incoming<'_>,
+    now_ms: u32,
+) -> Admission {
+    match limit {
+        Limit::None => Admission::Granted,
+        _ => admit_limited(limit, answer, state, incoming, now_ms),
+    }
+}
+
+#[inline(never)]
+fn admit_limited(
     limit: Limit,
     answer: &mut Answer,
     state: &State,
