@@ -50,9 +50,11 @@ pub const fn remember(entry: u64, flow: u64, seq: Seq, silent: bool, now_ms: u32
     let (tag, now) = ((flow >> 48) as u16, (now_ms >> 10) as u16);
     let (their_tag, last, known) = ((entry >> 48) as u16, (entry >> 32) as u16, entry as u32);
     let ahead = seq.since(Seq(known));
+    // Another CPU may have read the clock a tick later, and have been here first.
+    let age = now.wrapping_add(1).wrapping_sub(last);
     // What comes again is the first segment; the others are behind it. An entry of which none came is one of an
     // earlier rule.
-    if entry != 0 && tag == their_tag && ahead > 0 && now.wrapping_sub(last) < FORGET_AFTER {
+    if entry != 0 && tag == their_tag && ahead > 0 && age <= FORGET_AFTER {
         return (entry, Seq(known));
     }
     let seen = if silent {

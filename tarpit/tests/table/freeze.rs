@@ -342,6 +342,19 @@ fn forgets_what_comes_no_more() {
 }
 
 #[test]
+fn keeps_an_entry_of_a_cpu_whose_clock_is_a_tick_ahead() {
+    // Around every tick, and the wrap of the 16 bits that an entry has of the clock.
+    for start in [1 << 10, 2 << 10, 0x5000_0000, 0xffff << 10, 0u32] {
+        let mut table = Table(0);
+        assert_eq!(table.acknowledges(FLOW, 1000, start), 1000);
+        // It was read before, and is used after.
+        let before = start.wrapping_sub(1);
+        assert_eq!(table.acknowledges(FLOW, 2448, before), 1000, "{start:#x}");
+        assert_eq!(table.acknowledges(FLOW, 3896, start), 1000, "{start:#x}");
+    }
+}
+
+#[test]
 fn tells_connections_apart_that_share_an_entry() {
     let other = FLOW ^ 1 << 48;
     let mut table = Table(0);
