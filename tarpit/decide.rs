@@ -308,7 +308,7 @@ impl Profile {
 ///
 /// Linux bounds its segments by the largest window that it has seen, but not below 68 octets with
 /// their header (tcp_bound_to_half_wnd): with timestamps, 36 of payload.
-const LAST_CHANCE: u16 = 36;
+pub(super) const LAST_CHANCE: u16 = 36;
 
 /// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
 fn reset(segment: &Segment, kind: Kind, budget: Budget) -> Answer {

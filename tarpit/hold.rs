@@ -5,12 +5,12 @@
 //! What the peer was told last, and when, comes back in its timestamps ([`super::stamp`]). The rest is
 //! patience: docs/hold.md has the reasons.
 
-use super::decide::{Profile, Silence, FIRST_WINDOW};
+use super::decide::{Profile, Silence, FIRST_WINDOW, LAST_CHANCE};
 use super::frozen::freeze;
 use super::ip::Ecn;
 use super::isn::Flow;
 use super::kind::Kind;
-use super::reply::Answer;
+use super::reply::{Answer, Budget};
 use super::stamp::{self, Offer, Told};
 use super::tcp::{Flags, Options, Segment, Timestamps};
 use super::Env;
@@ -92,6 +92,7 @@ pub(super) fn hold(
         })),
         payload: if talks { banner(sent) } else { None },
         ordinal: Some(env.ordinal()),
+        budget: choice.budget,
         trapped_ms,
         ..Answer::EMPTY
     })
@@ -170,7 +171,10 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
             Kind::Probe
         };
         let offer = offered_at(told.offer, age_ms, drip);
-        return Ok(Choice::window(kind, told.received, offer));
+        return Ok(Choice {
+            budget: budget_of_empty(start, told.offer, manner),
+            ..Choice::window(kind, told.received, offer)
+        });
     }
     if end <= next {
         // It brings nothing new (RFC 9293, 3.10.7.4: not acceptable, so acknowledged).
@@ -215,6 +219,23 @@ const fn untimed(place: Place) -> Result<Choice, Silence> {
     Ok(Choice::window(kind, received, Offer::Closed))
 }
 
+/// The budget of the answer to an empty segment that seems to start one octet before RCV.NXT.
+///
+/// It may also be an acknowledgment behind 31 octets in flight, or 63 and so on, if so many precede it and
+/// there was a window for them. Linux replies to an acknowledgment of what it has not sent with another
+/// one, which looks the same (RFC 5961, 5.2; tcp_ack): the rate limit of the source ends that.
+const fn budget_of_empty(start: i32, offer: Offer, manner: &Manner) -> Budget {
+    let wide = matches!(manner.profile, Profile::Linux)
+        || manner.first_window >= stamp::MOST_IN_FLIGHT
+        || matches!(offer, Offer::Last);
+    // CAST: widening.
+    if wide && start > stamp::MOST_IN_FLIGHT as i32 {
+        Budget::Source
+    } else {
+        Budget::None
+    }
+}
+
 /// What is chosen as the answer to a segment of a held connection.
 struct Choice {
     /// What is answered, unless it is a FIN.
@@ -222,6 +243,7 @@ struct Choice {
     tells: Told,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
     back_dated_ms: u32,
+    budget: Budget,
     /// Whether an octet of the banner comes with it. Only with other news: Linux takes a segment for
     /// no sign of life that differs from what it expects in nothing but data (tcp_rcv_established).
     talks: bool,
@@ -234,6 +256,7 @@ impl Choice {
             kind,
             tells: Told { received, offer },
             back_dated_ms: 0,
+            budget: Budget::None,
             talks: matches!(offer, Offer::Drip),
         }
     }
@@ -262,6 +285,9 @@ fn banner(sent: u16) -> Option<u8> {
 const fn offered_at(before: Offer, age_ms: u32, drip: bool) -> Offer {
     match (age_ms, before) {
         (DRIP_FROM_MS.., _) if drip => Offer::Drip,
+        // The client has nothing to send. As long as it may fill this window, the stamp has to say so: there
+        // may be more in flight than a stamp tells from a probe.
+        (_, Offer::Last) => Offer::Last,
         (STEADY_FROM_MS..TRICKLE_UNTIL_MS, Offer::Closed) => Offer::Steady,
         (TRICKLE_FROM_MS..LONG_FROM_MS, _) => Offer::Short,
         (LONG_FROM_MS..TRICKLE_UNTIL_MS, _) => Offer::Long,
@@ -315,6 +341,11 @@ fn taken(
         Offer::Open | Offer::Last if more && matches!(profile, Profile::Hold) => {
             Choice::taking(told, full)
         }
+        // The rest and a FIN are no more in flight than a stamp tells from a probe.
+        Offer::Last if matches!(profile, Profile::Hold) => {
+            let beyond = there.saturating_sub(u32::from(stamp::MOST_IN_FLIGHT) - 1);
+            Choice::taking(told, beyond.clamp(1, MOST_OF_LAST))
+        }
         Offer::Open | Offer::Last => Choice::taking(told, 1),
         Offer::Closed | Offer::Probed if drip && age_ms >= DRIP_FROM_MS => Choice {
             talks: true,
@@ -334,6 +365,9 @@ fn taken(
         Offer::Closed | Offer::Probed => return Err(Silence::Patience),
     })
 }
+
+/// How many octets are taken at most of the last ones that the window of a last chance had room for.
+const MOST_OF_LAST: u32 = LAST_CHANCE as u32 + 1 - stamp::MOST_IN_FLIGHT as u32;
 
 /// From what age of the last answer on an octet of those in flight is taken. While the timeout is
 /// still short, the next retransmission comes before the age is twice this, and so in time.

@@ -19,7 +19,8 @@ use super::Env;
 /// a blind guess passes with odds of 2^-8 ...
 const REACH: i32 = 1 << 24;
 
-/// ... and with one, with odds of 2^-2 times those of a recent echo ([`stamp::is_recent`]).
+/// ... and with one, with odds of 2^-2 times those of a recent echo ([`stamp::is_recent`]). A stamp counts
+/// these octets, so it stays less than half a circle ahead of the clock.
 const ECHOED_REACH: i32 = 1 << 30;
 
 /// The ACK for a segment of such a connection: of all that is in it, with the window of the SYN-ACK.
@@ -36,22 +37,24 @@ pub(super) fn take(
     let offset = flow.stamp_offset();
     let echo = echoed(segment, offset);
     let reach = match echo {
-        Some(echo) if stamp::is_recent(env.now_ms, echo) => ECHOED_REACH,
+        Some(echo) if stamp::is_recent(env.now_ms, stamp::counted_at(echo, start)) => ECHOED_REACH,
         _ => REACH,
     };
     if !(-1..=reach).contains(&start) {
         return Err(Silence::NotOurs);
     }
     let (kind, len, budget) = match segment.octets() {
-        0 if !fin && !is_keep_alive(start, echo, env.now_ms) => {
+        0 if !fin && !is_keep_alive(start, echo) => {
             return Err(match start {
                 0 => Silence::Handshake,
                 _ => Silence::BareAck,
             })
         }
-        // It starts one octet before RCV.NXT (RFC 9293, 3.8.4). If this is none, BSD answers the acknowledgment of
-        // an octet that it has not sent: the budget ends it.
-        0 if !fin => (Kind::KeepAlive, 1, Budget::Source),
+        // With 255 octets in flight, or a multiple of 256 more, an acknowledgment looks the same. Linux
+        // replies to an acknowledgment of what it has not sent with another one (RFC 5961, 5.2; tcp_ack):
+        // the rate limit of the source ends that.
+        0 if !fin && start > stamp::MOST_COUNTED_IN_FLIGHT => (Kind::KeepAlive, 1, Budget::Source),
+        0 if !fin => (Kind::KeepAlive, 1, Budget::None),
         octets if fin => (Kind::Fin, octets.wrapping_add(1), Budget::None),
         1 if start < 0 => (Kind::KeepAlive, 1, Budget::None),
         octets => (Kind::Data, octets, Budget::None),
@@ -62,9 +65,13 @@ pub(super) fn take(
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },
         window: policy.first_window(segment),
-        options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
-            value: stamp::clock(env.now_ms, echo).wrapping_add(offset),
-            echo: theirs.value,
+        options: Options::only(segment.options.timestamps().map(|theirs| {
+            Timestamps {
+                // CAST: modulo 2^32, as sequence numbers are.
+                value: stamp::counting((start as u32).wrapping_add(len), env.now_ms, echo)
+                    .wrapping_add(offset),
+                echo: theirs.value,
+            }
         })),
         ordinal: Some(env.ordinal()),
         budget,
@@ -72,15 +79,12 @@ pub(super) fn take(
     })
 }
 
-/// Whether an empty segment is a keep-alive, which comes when nothing has for a while. An acknowledgment
-/// of a peer that gets no data comes at once, after an answer of ours.
-const fn is_keep_alive(start: i32, echo: Option<u32>, now_ms: u32) -> bool {
+/// Returns true if an empty segment is a keep-alive: it starts one octet before RCV.NXT (RFC 9293,
+/// 3.8.4). An acknowledgment starts at SND.NXT, which is never before RCV.NXT.
+const fn is_keep_alive(start: i32, echo: Option<u32>) -> bool {
     match echo {
-        Some(echo) => stamp::age_ms(now_ms, echo) >= KEEP_ALIVE_MS,
+        Some(echo) => stamp::is_before_counted(echo, start),
         // Only one before all data surely is.
         None => start < 0,
     }
 }
-
-/// From what age of the last answer on an empty segment is a keep-alive: more than a round trip.
-const KEEP_ALIVE_MS: u32 = 2_000;

@@ -14,8 +14,8 @@ pub enum Kind {
     /// SYN without ACK, FIN or RST, with data or without: a connection is wanted.
     Syn,
     /// The acknowledgment that ends the handshake: empty, at the first octet of the stream, and the echo, if
-    /// there is one, is that of a SYN-ACK. Without timestamps, any empty segment at that octet; to a honeypot
-    /// the one that comes within [two seconds](super::honeypot).
+    /// there is one, is that of a SYN-ACK. Without timestamps and to a honeypot, any empty segment at that octet
+    /// that is no keep-alive.
     Established,
     /// It has a payload, and is none of the others: new data, or some that come again.
     Data,
@@ -24,7 +24,7 @@ pub enum Kind {
     /// of whose data were taken looks the same.
     Probe,
     /// It asks whether we are alive: empty and before RCV.NXT, when nothing was taken; or with one octet, the last
-    /// before RCV.NXT. To a honeypot, an empty one two seconds or more after the answer before.
+    /// before RCV.NXT. To a honeypot, any empty one before RCV.NXT.
     KeepAlive,
     /// Any other acknowledgment that has no payload and expects no answer.
     Ack,

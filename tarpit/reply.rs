@@ -180,8 +180,8 @@ pub enum Limit {
     /// The packet proves nothing, and its sender may be anybody, as that of a SYN: no more than the caller wants to send to
     /// people who may never have asked.
     Everyone,
-    /// The packet proves nothing: a few at once for each source (an IPv4 address, an IPv6 network of
-    /// 64 bits), then one in a while.
+    /// The packet proves nothing, or not that its sender has sent what the reply acknowledges: a few at once
+    /// for each source (an IPv4 address, an IPv6 network of 64 bits), then one in a while.
     Source(u32),
     /// The same for data of a connection that was running before: the acknowledgment is to be what
     /// [`super::frozen::remember`] says.

@@ -7,12 +7,20 @@
 //! peer's TSecr is the stamp of the last answer that it took in, so it says what the peer knew when
 //! it sent the segment, and since when, which the numbers alone do not. On the wire each flow adds an
 //! offset of its own ([`super::isn::Flow::stamp_offset`]), which hides the clock and the bits.
+//!
+//! Where all is taken, a stamp is the clock plus all of these octets ([`counting`]).
 
 /// The step of the clock in milliseconds: 2 to the number of bits that are not time.
 pub const STEP_MS: u32 = 256;
 
 /// How many octets apart two positions are that carry the same five bits.
 const PERIOD: u32 = 32;
+
+/// With how many octets in flight, a FIN counted as one, an acknowledgment is told from a probe.
+pub const MOST_IN_FLIGHT: u16 = 30;
+
+/// The same for a stamp of [`counting`].
+pub const MOST_COUNTED_IN_FLIGHT: i32 = STEP_MS as i32 - 2;
 
 /// The window that an answer offered, and to what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,14 +115,39 @@ pub const fn age_ms(now_ms: u32, echo: u32) -> u32 {
     }
 }
 
-/// The stamp of an answer that tells nothing but the time, to the millisecond: never below the echo, nor
-/// below that of an answer before.
+/// The stamp of an answer of a honeypot: the clock in steps, plus the octets `received` so far.
+///
+/// The replies to a burst are sent within one step and to one echo. Their stamps must not decrease, or the
+/// client drops them (RFC 7323, 5.2): so the stamp grows with both. It is never below the echo, and its low
+/// bits are those of `received` in any case.
 #[inline]
-pub const fn clock(now_ms: u32, echo: Option<u32>) -> u32 {
+pub const fn counting(received: u32, now_ms: u32, echo: Option<u32>) -> u32 {
+    let value = (now_ms & !(STEP_MS - 1)).wrapping_add(received);
     match echo {
-        Some(echo) if after(echo, now_ms) => echo,
-        _ => now_ms,
+        Some(echo) if after(echo, value) => {
+            echo.wrapping_add(value.wrapping_sub(echo) & (STEP_MS - 1))
+        }
+        _ => value,
     }
+}
+
+/// Returns true if a segment that starts `start` octets into the stream starts one octet before RCV.NXT, as
+/// its echo says, which is a stamp of [`counting`].
+///
+/// Behind one octet more than [`MOST_COUNTED_IN_FLIGHT`], or a multiple of [`STEP_MS`] more than that, an
+/// acknowledgment looks the same.
+#[inline]
+pub const fn is_before_counted(echo: u32, start: i32) -> bool {
+    // CAST: the two's complement is right for the arithmetic modulo STEP_MS, a power of two.
+    echo.wrapping_sub(start as u32) & (STEP_MS - 1) == 1
+}
+
+/// The time of a stamp of [`counting`] that a segment echoes which starts `start` octets into the stream. Each
+/// octet in flight makes it a millisecond earlier.
+#[inline]
+pub const fn counted_at(echo: u32, start: i32) -> u32 {
+    // CAST: modulo 2^32, as both numbers are.
+    echo.wrapping_sub(start as u32)
 }
 
 /// Whether `echo` can be a stamp of the last two hours: an echo that is made up is so with odds of 2^-9.
@@ -180,6 +213,34 @@ mod tests {
         assert_eq!(OPEN.stamp(u32::MAX, None), u32::MAX - 255);
         // The clock has wrapped, the echo not yet.
         assert_eq!(OPEN.stamp(5, Some(u32::MAX - 255)), 0);
+    }
+
+    #[test]
+    fn a_count_grows_with_time_and_with_octets() {
+        for clock in [0u32, 255, 256, 1 << 31, u32::MAX - 300] {
+            let mut last = counting(7, clock, None);
+            for (received, passed) in [(8, 0), (1448, 0), (1449, 1), (1449, 300), (70_000, 301)] {
+                let now_ms = clock.wrapping_add(passed);
+                // All of a burst echo the same stamp.
+                let value = counting(received, now_ms, Some(counting(7, clock, None)));
+                assert!(!after(last, value), "{received} octets after {passed} ms");
+                last = value;
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_tells_a_keep_alive_from_254_octets_in_flight() {
+        for received in [0i32, 1, 255, 256, 1 << 24] {
+            // From an honest echo, and from one that was ahead.
+            for echo in [None, Some(0x1234_9999)] {
+                let stamp = counting(received.unsigned_abs(), 0x1234_5678, echo);
+                assert!(is_before_counted(stamp, received - 1));
+                for in_flight in 0..=254 {
+                    assert!(!is_before_counted(stamp, received + in_flight));
+                }
+            }
+        }
     }
 
     #[test]

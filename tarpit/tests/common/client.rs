@@ -145,6 +145,11 @@ impl Client {
         since(self.next, self.setup.iss.wrapping_add(1))
     }
 
+    /// How far this number lies behind the SYN, in octets of the stream.
+    pub fn offset_of(&self, seq: u32) -> u32 {
+        since(seq, self.setup.iss.wrapping_add(1))
+    }
+
     /// SND.UNA.
     pub fn una(&self) -> u32 {
         self.una

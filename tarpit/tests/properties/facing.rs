@@ -49,7 +49,10 @@ impl Host {
         };
         let start = Seq(answer.tcp.sequence_number).since(first);
         let has_stamp = answer.timestamps.is_some_and(|(_, echo)| {
-            let stamp = echo.wrapping_sub(flow.stamp_offset());
+            // A honeypot's stamp counts the octets too.
+            let stamp = echo
+                .wrapping_sub(flow.stamp_offset())
+                .wrapping_add_signed(start.wrapping_neg());
             now_ms.wrapping_sub(stamp).wrapping_add(256) < 1 << 23
         });
         let reach = match (self.policy.mode == HONEYPOT.mode, has_stamp) {

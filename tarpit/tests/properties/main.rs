@@ -18,6 +18,7 @@ mod exchange;
 mod facing;
 mod frozen;
 mod receiver;
+mod unsent;
 
 use std::net::IpAddr;
 

@@ -329,6 +329,11 @@ fn offers_an_octet_to_a_probe_whose_interval_was_half_a_minute() {
             ("c4", 27_499, 0, 0xc2),
             ("c4", 36_000, 1, 0xc4),
             ("c3", 59_487, 1, 0xc5),
+            // A last chance stays.
+            ("c7", 0, 36, 0xc7),
+            ("c7", 27_500, 36, 0xc7),
+            ("c7", 45_000, 36, 0xc7),
+            ("c7", 600_000, 36, 0xc7),
         ] {
             let probe = format!(
                 "9c400017 10000018 ISN+1 801001f6 SUM 0000 0101080a 11223446 @500000{echo}"
@@ -399,13 +404,17 @@ fn answers_whatever_brings_nothing_new_to_an_offered_octet() {
 #[test]
 fn takes_at_once_what_the_last_chance_brings() {
     for host in BOTH {
-        // As much as of a first window, or one octet.
+        // As much as of a first window, or one octet; with FIN, so much that with it 30 are left.
         for (count, bits, ack, low) in [
             (24, "18", 0x1000_0031, 0x81),
             (36, "10", 0x1000_0031, 0x81),
             (36, "18", 0x1000_0031, 0x81),
             (37, "10", 0x1000_0031, 0x81),
-            (36, "11", 0x1000_001a, 0xc9),
+            (30, "11", 0x1000_001a, 0xc9),
+            (31, "11", 0x1000_001b, 0xd1),
+            (36, "11", 0x1000_0020, 0xf9),
+            (37, "11", 0x1000_0020, 0xf9),
+            (1448, "11", 0x1000_0020, 0xf9),
             (23, "10", 0x1000_001a, 0xc9),
             (1, "18", 0x1000_001a, 0xc9),
         ] {

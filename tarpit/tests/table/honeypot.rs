@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A rule that takes everything. The clock says 50000045, which is then the stamp of every answer but
-//! the SYN-ACK.
+//! A rule that takes everything. The clock says 50000045, so the stamp of an answer is 50000000 and the
+//! octets that were received.
 
 use super::common::{ask, dump, Family, Heard, Host, BOTH, CLOCK, HONEYPOT, KEY};
 use super::{aged, octets, LINUX_SYN};
@@ -11,15 +11,21 @@ fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(HONEYPOT))
 }
 
-/// Asserts what a segment with the timestamps 11223346 and the SYN-ACK's is answered with.
+/// The stamp of an answer in the step that begins with `clock`, which acknowledges all before `ack`.
+fn stamp(clock: u32, ack: u32) -> String {
+    format!("@{:08x}", clock.wrapping_add(ack.wrapping_sub(0x1000_0001)))
+}
+
+/// Asserts what a segment with the timestamps 11223346 and of the answer before it is answered with.
 #[track_caller]
 fn answers(host: &Host, (seq, bits, count): (u32, &str, usize), (bits_back, ack): (&str, u32)) {
+    let (echo, value) = (stamp(0x5000_0000, seq), stamp(0x5000_0000, ack));
     host.answers(
         &format!(
-            "9c400017 {seq:08x} ISN+1 80{bits}01f6 SUM 0000 0101080a 11223346 @50000000 {}",
+            "9c400017 {seq:08x} ISN+1 80{bits}01f6 SUM 0000 0101080a 11223346 {echo} {}",
             octets(count)
         ),
-        &format!("00179c40 ISN+1 {ack:08x} 80{bits_back}fcc0 SUM 0000 0101080a @50000045 11223346"),
+        &format!("00179c40 ISN+1 {ack:08x} 80{bits_back}fcc0 SUM 0000 0101080a {value} 11223346"),
     );
 }
 
@@ -158,7 +164,11 @@ fn takes_a_stream_that_crosses_zero() {
                      0101080a 11223346 @50000000 {payload}"
                 ),
                 &format!(
-                    "00179c40 WRAP+1 {ack} 80{bits_back}fcc0 SUM 0000 0101080a @50000045 11223346"
+                    "00179c40 WRAP+1 {ack} 80{bits_back}fcc0 SUM 0000 0101080a @{:08x} 11223346",
+                    u32::from_str_radix(ack, 16)
+                        .unwrap()
+                        .wrapping_sub(0xffff_fffb)
+                        .wrapping_add(0x5000_0000)
                 ),
             );
         }
@@ -179,8 +189,9 @@ fn takes_segments_of_any_length() {
                 let len = usize::try_from(payload).unwrap();
                 let ack = 0x1000_0001 + payload + fin;
                 let given = host.ask_at(CLOCK, &data, data.len() + len).unwrap();
+                let value = stamp(0x5000_0000, ack);
                 let answer = host.answer(&format!(
-                    "00179c40 ISN+1 {ack:08x} 80{bits}fcc0 SUM 0000 0101080a @50000045 11223346"
+                    "00179c40 ISN+1 {ack:08x} 80{bits}fcc0 SUM 0000 0101080a {value} 11223346"
                 ));
                 assert_eq!(dump(&given.packet), dump(&answer), "{payload}");
                 let given = host.ask_at(CLOCK, &untimed, untimed.len() + len).unwrap();
@@ -195,50 +206,79 @@ fn takes_segments_of_any_length() {
 // Empty segments.
 
 #[test]
-fn answers_a_keep_alive_that_comes_after_a_while() {
+fn answers_an_empty_segment_one_octet_before_what_its_echo_acknowledged() {
     for host in hosts() {
-        // Before any data and later, up to where an empty segment passes; however often.
-        for place in [0u32, 1, 2, 5, 24, 1 << 17, 1 << 24, 1 << 30] {
+        // Before any data and later, up to where an empty segment passes; however often, however old.
+        for place in [0u32, 1, 2, 5, 24, 255, 256, 257, 1 << 17, 1 << 24, 1 << 30] {
             let next = 0x1000_0001 + place;
-            let asked = format!(
-                "9c400017 {:08x} ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
-                next - 1
-            );
-            for age in [2_000, 60_000, 7_200_000] {
-                let answer = format!(
-                    "00179c40 ISN+1 {next:08x} 8010fcc0 SUM 0000 0101080a @{:08x} 11223446",
-                    aged(age)
-                );
-                host.answers_at(aged(age), &asked, &answer);
-            }
-            // What comes sooner is an acknowledgment, the first one maybe.
-            let why = match next - 1 {
-                0x1000_0001 => Silence::Handshake,
-                _ => Silence::BareAck,
+            let asked = |seq: u32, acknowledged: u32| {
+                let echo = stamp(0x5000_0000, acknowledged);
+                format!("9c400017 {seq:08x} ISN+1 801001f6 SUM 0000 0101080a 11223446 {echo}")
             };
-            for age in [0, 69, 1_999] {
-                host.ignores_at(aged(age), &asked, why);
-            }
-        }
-        // An echo that is much older, or from the future.
-        for age in [1i32 << 30, -1, -1000] {
-            let echo = CLOCK.wrapping_add_signed(-age);
-            let asked =
-                format!("9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 @{echo:08x}");
-            if age > 0 {
-                host.answers(
-                    &asked,
-                    "00179c40 ISN+1 10000006 8010fcc0 SUM 0000 0101080a @50000045 11223446",
+            let keep_alive = asked(next - 1, next);
+            for age in [0, 69, 256, 1_999, 2_000, 60_000, 7_200_000] {
+                let value = stamp(aged(age) & !0xff, next);
+                host.answers_at(
+                    aged(age),
+                    &keep_alive,
+                    &format!(
+                        "00179c40 ISN+1 {next:08x} 8010fcc0 SUM 0000 0101080a {value} 11223446"
+                    ),
                 );
-            } else {
-                host.ignores(&asked, Silence::BareAck);
+            }
+            // An acknowledgment starts at what was acknowledged, or behind data in flight.
+            for in_flight in (0..=254u32).chain([256, 510, 512, 1448, 65_000]) {
+                let seq = next + in_flight;
+                let why = match (seq, place + in_flight > 1 << 30) {
+                    (0x1000_0001, _) => Silence::Handshake,
+                    (_, true) => Silence::NotOurs,
+                    _ => Silence::BareAck,
+                };
+                for age in [0, 2_000, 4_200, 3_600_000] {
+                    host.ignores_at(aged(age), &asked(seq, next), why);
+                }
             }
         }
         host.answers_at(
             aged(2_000),
-            "9c400017 ffffffff WRAP+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
-            "00179c40 WRAP+1 00000000 8010fcc0 SUM 0000 0101080a @500007d0 11223446",
+            "9c400017 ffffffff WRAP+1 801001f6 SUM 0000 0101080a 11223446 @50000005",
+            "00179c40 WRAP+1 00000000 8010fcc0 SUM 0000 0101080a @50000705 11223446",
         );
+    }
+}
+
+#[test]
+fn answers_an_acknowledgment_that_looks_like_a_keep_alive_within_the_limit_of_the_source() {
+    // The position is known modulo 256.
+    for host in hosts() {
+        for in_flight in [255u32, 511, 256 * 200 - 1] {
+            let given = host.given_at(
+                aged(69),
+                &format!(
+                    "9c400017 {:08x} ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000005",
+                    0x1000_0006 + in_flight
+                ),
+            );
+            assert!(matches!(given.limit, Limit::Source(_)), "{in_flight}");
+        }
+    }
+}
+
+#[test]
+fn is_silent_on_an_empty_segment_whose_echo_is_none_of_ours() {
+    for host in hosts() {
+        for echo in [
+            "00000000",
+            "@4fffff00",
+            "@50000002",
+            "@50000007",
+            "@d0000045",
+        ] {
+            host.ignores(
+                &format!("9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 {echo}"),
+                Silence::BareAck,
+            );
+        }
     }
 }
 
@@ -327,7 +367,8 @@ fn takes_a_gigabyte_with_timestamps() {
                 host.ignores(
                     &format!(
                         "9c400017 {seq:08x} ISN+1 80{bits}01f6 SUM 0000
-                         0101080a 11223346 @50000000 {payload}"
+                         0101080a 11223346 {} {payload}",
+                        stamp(0x5000_0000, seq)
                     ),
                     Silence::NotOurs,
                 );
@@ -364,24 +405,27 @@ fn leaves_the_acknowledgment_of_its_fin_alone() {
 // The clock.
 
 #[test]
-fn tells_the_time_and_never_less_than_the_echo() {
+fn counts_time_and_octets_and_never_goes_below_the_echo() {
     for host in hosts() {
-        for (bits, count, ack) in [("10", 24, 0x1000_0019u32), ("11", 0, 0x1000_0002)] {
+        for (bits, count, received) in [("10", 24, 24), ("11", 0, 1), ("10", 1448, 1448)] {
+            let ack = 0x1000_0001 + received;
             // Around the wrap of the clock as well.
             for clock in [CLOCK, 0, 5, u32::MAX] {
-                // Of any age; from the future, the echo is the later one.
-                for (age, stamp) in [
+                let ours = (clock & !0xff).wrapping_add(received);
+                // Distances of the echo from our stamp. From the future, the next number that ends as ours.
+                for (ahead, later) in [
                     (0, 0),
-                    (1, 0),
-                    (69, 0),
-                    (OLDEST, 0),
-                    (i32::MAX, 0),
-                    (-1, 1),
-                    (-1000, 1000),
-                    (-i32::MAX, i32::MAX),
+                    (-1, 0),
+                    (-69, 0),
+                    (-OLDEST, 0),
+                    (-i32::MAX, 0),
+                    (1, 256),
+                    (255, 256),
+                    (256, 256),
+                    (1000, 1024),
                 ] {
-                    let echo = clock.wrapping_add_signed(-age);
-                    let stamp = clock.wrapping_add_signed(stamp);
+                    let echo = ours.wrapping_add_signed(ahead);
+                    let value = ours.wrapping_add(later);
                     host.answers_at(
                         clock,
                         &format!(
@@ -391,11 +435,38 @@ fn tells_the_time_and_never_less_than_the_echo() {
                         ),
                         &format!(
                             "00179c40 ISN+1 {ack:08x} 80{bits}fcc0 SUM 0000
-                             0101080a @{stamp:08x} 11223346"
+                             0101080a @{value:08x} 11223346"
                         ),
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn answers_to_a_burst_have_growing_stamps() {
+    // All of its segments have one echo, and come within one step or several; sizes are odd.
+    for host in hosts() {
+        let (mut seq, mut last) = (0x1000_0001u32, 0x5000_0000u32);
+        for (at, count) in [
+            (0, 1448),
+            (0, 1),
+            (0, 1347),
+            (69, 2),
+            (255, 255),
+            (256, 1),
+            (300, 64_000),
+        ] {
+            let data = host.asked(&format!(
+                "9c400017 {seq:08x} ISN+1 801001f6 SUM 0000 0101080a 11223346 @50000000"
+            ));
+            let given = host.ask_at(aged(at), &data, data.len() + count).unwrap();
+            let (value, _) = Heard::read(&given.packet).timestamps.unwrap();
+            let value = value.wrapping_sub(host.stamp_offset);
+            assert!(value > last, "{value:08x} after {last:08x}");
+            last = value;
+            seq += u32::try_from(count).unwrap();
         }
     }
 }
@@ -407,24 +478,31 @@ const AHEAD: i32 = 256;
 
 #[test]
 fn takes_a_long_stream_by_a_stamp_of_the_last_hours() {
+    // How far into it the segment starts: what its echo counts, if nothing is in flight.
+    const PLACE: u32 = 0x0fff_ffff;
     for host in hosts() {
         for (bits, bits_back, payload) in [("18", "10", "78"), ("11", "11", "")] {
             for clock in [CLOCK, 0, 5, u32::MAX] {
+                let echo = |age: i32| clock.wrapping_sub(age as u32).wrapping_add(PLACE);
                 let asked = |age: i32| {
-                    let echo = clock.wrapping_add_signed(age.wrapping_neg());
                     format!(
                         "9c400017 20000000 ISN+1 80{bits}01f6 SUM 0000
-                         0101080a 11223346 @{echo:08x} {payload}"
+                         0101080a 11223346 @{:08x} {payload}",
+                        echo(age)
                     )
                 };
-                for age in [-AHEAD, -1, 0, 1, OLDEST - 1, OLDEST] {
-                    let stamp = clock.wrapping_add_signed(-age.min(0));
+                // One that has 65,535 octets in flight looks older by as many milliseconds.
+                for age in [-AHEAD, -1, 0, 1, 65_535, OLDEST - 1, OLDEST] {
+                    let mut value = (clock & !0xff).wrapping_add(PLACE + 1);
+                    while (value.wrapping_sub(echo(age)) as i32) < 0 {
+                        value = value.wrapping_add(256);
+                    }
                     host.answers_at(
                         clock,
                         &asked(age),
                         &format!(
                             "00179c40 ISN+1 20000001 80{bits_back}fcc0 SUM 0000
-                             0101080a @{stamp:08x} 11223346"
+                             0101080a @{value:08x} 11223346"
                         ),
                     );
                 }
@@ -538,11 +616,15 @@ fn tells_nothing_of_congestion() {
 // Budgets.
 
 #[test]
-fn draws_on_a_budget_for_keep_alives() {
+fn draws_on_a_budget_where_a_keep_alive_may_be_an_acknowledgment() {
     for host in hosts() {
-        let timestamps = "0101080a 11223346 @50000000";
-        for (offset, timestamps) in [("50", ""), ("80", timestamps)] {
+        for offset in ["50", "80"] {
             let limit = |seq: &str, bits: &str, payload: &str| {
+                let next = u32::from_str_radix(seq, 16).unwrap() + 1;
+                let timestamps = match offset {
+                    "80" => format!("0101080a 11223346 {}", stamp(0x5000_0000, next)),
+                    _ => String::new(),
+                };
                 let given = host.given_at(
                     aged(2_000),
                     &format!(
@@ -553,14 +635,17 @@ fn draws_on_a_budget_for_keep_alives() {
                 assert_eq!(given.trapped_ms, 0);
                 given.limit
             };
-            let budget = limit("10000000", "10", "");
-            assert!(matches!(budget, Limit::Source(_)));
+            let budget = limit("10000001", "12", "");
+            assert!(matches!(budget, Limit::Source(_)), "of a SYN-ACK");
             if offset == "80" {
-                assert_eq!(limit("10000002", "10", ""), budget);
+                // As soon as 255 octets can be in flight before it.
+                assert_eq!(limit("10000100", "10", ""), budget);
                 assert_eq!(limit("10010001", "18", ""), budget);
+                assert_eq!(limit("10000002", "10", ""), Limit::None);
+                assert_eq!(limit("100000ff", "10", ""), Limit::None);
             }
-            assert_eq!(limit("10000001", "12", ""), budget, "of a SYN-ACK");
             for (seq, bits, payload) in [
+                ("10000000", "10", ""),
                 ("10000001", "18", "78"),
                 ("10000000", "10", "00"),
                 ("10000001", "11", ""),
@@ -596,6 +681,7 @@ fn offers_the_window_of_the_rule_in_every_answer() {
                     &format!("9c400017 {seq} ISN+1 50{bits}faf0 SUM 0000 {payload}"),
                     &format!("00179c40 ISN+1 {ack} 50{bits}{window:04x} SUM 0000"),
                 );
+                let value = stamp(0x5000_0700, u32::from_str_radix(ack, 16).unwrap());
                 host.answers_at(
                     aged(2_000),
                     &format!(
@@ -604,7 +690,7 @@ fn offers_the_window_of_the_rule_in_every_answer() {
                     ),
                     &format!(
                         "00179c40 ISN+1 {ack} 80{bits}{window:04x} SUM 0000
-                         0101080a @500007d0 11223346"
+                         0101080a {value} 11223346"
                     ),
                 );
             }

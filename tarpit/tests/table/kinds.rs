@@ -137,22 +137,25 @@ fn segments_of_a_client_that_is_talked_to_are_told_by_the_first_answer() {
 }
 
 #[test]
-fn segments_of_a_honeypots_client_are_told_by_their_age() {
+fn segments_of_a_honeypots_client_are_told_by_what_the_last_answer_acknowledged() {
     for host in hosts([HONEYPOT]) {
-        for (age, seq, bits, count, kind) in [
-            (69, "10000001", "10", 0, Kind::Established),
-            (69, "10000002", "10", 0, Kind::Ack),
-            (69, "10000000", "10", 0, Kind::Ack),
-            (2_000, "10000000", "10", 0, Kind::KeepAlive),
-            (2_000, "10000002", "10", 0, Kind::KeepAlive),
-            (69, "10000000", "10", 1, Kind::KeepAlive),
-            (69, "10000001", "10", 1, Kind::Data),
-            (69, "10000800", "10", 99, Kind::Data),
-            (69, "10000001", "11", 0, Kind::Fin),
-            (69, "10000000", "19", 1, Kind::Fin),
-            (69, "90000000", "18", 9, Kind::NotOurs),
+        for (seq, bits, echo, count, kind) in [
+            ("10000001", "10", "00", 0, Kind::Established),
+            ("10000002", "10", "00", 0, Kind::Ack),
+            ("10000000", "10", "00", 0, Kind::KeepAlive),
+            ("10000002", "10", "02", 0, Kind::KeepAlive),
+            ("10000003", "10", "02", 0, Kind::Ack),
+            ("10000004", "10", "02", 0, Kind::Ack),
+            ("10000000", "10", "00", 1, Kind::KeepAlive),
+            ("10000001", "10", "00", 1, Kind::Data),
+            ("10000800", "10", "00", 99, Kind::Data),
+            ("10000001", "11", "00", 0, Kind::Fin),
+            ("10000000", "19", "00", 1, Kind::Fin),
+            ("90000000", "18", "00", 9, Kind::NotOurs),
         ] {
-            is(&host, age, (seq, "ISN+1", bits, "00", count), kind);
+            for age in [69, 2_000, 3_600_000] {
+                is(&host, age, (seq, "ISN+1", bits, echo, count), kind);
+            }
         }
         is_untimed(&host, ("10000000", "10", 0), Kind::KeepAlive);
         is_untimed(&host, ("10000001", "10", 0), Kind::Established);
@@ -161,7 +164,7 @@ fn segments_of_a_honeypots_client_are_told_by_their_age() {
 
 #[test]
 fn strangers_are_told_by_their_bits_and_their_payload() {
-    // To a honeypot, one in four numbers with a recent echo is a segment of its; these are none.
+    // To a honeypot, one in 228 numbers is a segment of its; these are none.
     for host in hosts([PLAIN, LINUX, DRIP, HONEYPOT, RESET]) {
         let (reset, honeypot) = (host.policy == RESET, host.policy == HONEYPOT);
         let among = |ours, theirs| if reset { ours } else { theirs };

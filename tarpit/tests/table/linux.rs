@@ -4,8 +4,8 @@
 //! taken by the same rules is in `held`.
 
 use super::common::{Heard, Host, BOTH, KEY, LINUX, MSS, PLAIN};
-use super::{answers_aged, octets};
-use tarpit::tarpit::{Env, Silence};
+use super::{aged, answers_aged, octets};
+use tarpit::tarpit::{Env, Limit, Policy, Silence};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(LINUX))
@@ -247,5 +247,39 @@ fn is_silent_on_an_acknowledgment_with_data_in_flight() {
             host.ignores(&acknowledgment(0x1000_0002, count, "09"), Silence::BareAck);
             host.ignores(&acknowledgment(0x1000_0015, count, "a1"), Silence::BareAck);
         }
+    }
+}
+
+#[test]
+fn limits_answers_where_an_acknowledgment_looks_like_a_probe() {
+    // One octet was taken, or two: 31 in flight look like none but one, as do 63 and so on.
+    let empty = |seq: u32, echo| {
+        format!("9c400017 {seq:08x} ISN+1 801001f6 SUM 0000 0101080a 11223446 @500000{echo}")
+    };
+    let wide = |window| BOTH.map(|host| host.under(Policy { window, ..PLAIN }));
+    let hosts = hosts().into_iter().chain(wide(30)).chain(wide(1000));
+    for host in hosts {
+        for (echo, taken) in [("09", 1), ("11", 2), ("12", 2)] {
+            for age in [0, 69, 30_000, 100_000] {
+                let given = |start: u32| {
+                    host.given_at(aged(age), &empty(0x1000_0001 + start, echo))
+                        .limit
+                };
+                for in_flight in [31, 63, 32 * 200 - 1] {
+                    let limit = given(taken + in_flight);
+                    assert!(matches!(limit, Limit::Source(_)), "{in_flight} of {host:?}");
+                }
+                // There is no room for 31 before it, so nothing is in flight.
+                assert_eq!(given(taken - 1), Limit::None);
+            }
+        }
+        assert_eq!(host.limit(&empty(0x1000_0000, "00")), Limit::None);
+    }
+    // A plain rule has room for so many only after a last chance, which its echo tells.
+    for host in BOTH.into_iter().chain(wide(29)) {
+        assert_eq!(host.limit(&empty(0x1000_0021, "09")), Limit::None);
+        assert_eq!(host.limit(&empty(0x1000_001f, "ff")), Limit::None);
+        let limit = host.limit(&empty(0x1000_0020, "07"));
+        assert!(matches!(limit, Limit::Source(_)), "{host:?}");
     }
 }
