@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Plays the clients of `make hold`, inside the guest, and writes what became of each to /out/rows.json.
 
-    hold.py BOOT        which of BOOTS: two modules of the name xt_TARPIT do not fit into one kernel
+    hold.py BOOT [CLIENT...]    which of BOOTS: two modules of the name xt_TARPIT do not fit into one kernel
+
+With CLIENTs it plays a short form: these clients at one RTT, without the other rules and paths.
 
 All clients of a boot live through the same day. Nothing polls: a client is gone when its kernel says that it has
 destroyed the socket (what `ss --events` shows), and what it has sent is counted by nftables in its namespace.
@@ -17,13 +19,14 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import wire
 from lab import FAMILIES, KEEP_ALIVE, Capture, Lab, alive, load_peer, sh
 
 DAY = 24 * 3600
 RTTS = (0, 100, 300)  # ms
+SHORT_RTTS = (100,)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Place(Lab):
     def __init__(self, rtt, path, sets, poll):
         self.rtt = rtt
         self.ports = {rows: 23 + number for number, rows in enumerate(sets)}  # which the lab's rules() is for
+        self.sockets = []  # of ours, in the lab's namespaces
         super().__init__()
         self.delay(max(rtt / 2, LEAST_DELAY.get(path, 0)), FAULTS[path])
         # Neighbour discovery would be lost too, and take packets with it.
@@ -99,11 +103,18 @@ class Place(Lab):
         with self.client.inside():
             self.destroyed = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)  # NETLINK_SOCK_DIAG
             self.destroyed.bind((0, 0b101))  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
+        self.sockets.append(self.destroyed)
         self.clients = {}  # by their port
         poll.add(self.destroyed, self.buried)
         for family, (rows, port) in itertools.product(FAMILIES, self.ports.items()):
             if rows.target == "silence":
-                Silence(self, family, port, poll)
+                self.sockets.append(Silence(self, family, port, poll).capture.sock)
+
+    def close(self):
+        """Closes the sockets too: each keeps its namespace, and so the rules and the module, in use."""
+        for sock in self.sockets:
+            sock.close()
+        super().close()
 
     def rules(self):
         for family, (rows, port) in itertools.product(FAMILIES, self.ports.items()):
@@ -263,15 +274,18 @@ def row(clients, sent):
     return result
 
 
-def main(boot):
-    sets, poll = BOOTS[boot], Poll()
+def main(boot, *names):
+    sets, rtts, poll = BOOTS[boot], RTTS, Poll()
+    if names:
+        sets = [replace(rows, clients=names) for rows in sets if not rows.rule and not rows.path]
+        rtts = SHORT_RTTS
     sh("modprobe", "-a", "tcp_diag", "x_tables")
     if boot == "others":
         load_peer()  # before the lab asks for the module of this name
     labs = [
         Place(rtt, path, [rows for rows in sets if rows.path == path], poll)
         for path in dict.fromkeys(rows.path for rows in sets)
-        for rtt in RTTS
+        for rtt in rtts
     ]
     groups = [
         [Client(lab, family, rows, name, poll) for _ in range(rows.count)]
@@ -300,4 +314,4 @@ def main(boot):
         lab.close()
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])
