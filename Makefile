@@ -24,7 +24,7 @@ built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT eyes
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
-scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/panics tests/provoke/all .ci/run \
+scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/provoke/all .ci/run \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -114,11 +114,12 @@ format: ## formats everything
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt); done
 
 .PHONY: lint
-lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck, the count of unsafe code
+lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck, the count of unsafe code, commands in documents
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
 	@$(kbuild) CLIPPY=1 CLIPPY_CONF_DIR="$(CURDIR)" KRUSTFLAGS=-Dwarnings modules
 	shellcheck $(scripts)
 	tests/unsafe
+	tests/commands
 	@for crate in $(linted); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
 		{ echo "$$crate/Cargo.toml and VERSION name different versions" >&2; exit 1; }; done
 	@grep -q '^xt-tarpit ($(version))' debian/changelog || { echo "debian/changelog does not tell of VERSION" >&2; exit 1; }
