@@ -648,6 +648,13 @@ def slab_kb():
     raise KeyError("Slab")
 
 
+def kernel_kb():
+    """What the kernel has allocated for itself: slab, per-CPU memory and vmalloc."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        fields = {name: int(value.split()[0]) for name, value in (line.split(":") for line in file)}
+    return sum(fields[name] for name in ("Slab", "Percpu", "VmallocUsed"))
+
+
 class KernelLog:
     """The kernel's log from now on."""
 
