@@ -15,7 +15,7 @@ from test_silence import fragments
 
 KINDS = """syn established data probe keepalive ack fin rst synack midstream
     truncated malformed fragment nottcp notunicast badflags notours checksum""".split()
-COLUMNS = [*KINDS, "replies", "limited", "failed", "bytes_in", "bytes_out", "trapped_ms"]
+COLUMNS = [*KINDS, "replies", "limited", "failed", "refused", "bytes_in", "bytes_out", "trapped_ms"]
 PORTS = {mode: 6100 + number for number, mode in enumerate(MODES)}
 # Whatever comes from these, to whomever, is the tarpit's before anybody looks at it; there is no way to the second.
 ODD = {"ipv4": "198.51.100.200", "ipv6": "2001:db8:2:200::1"}
@@ -260,7 +260,7 @@ CASES = {
     in_pieces: {"fragment": 3},
     other_protocols: {"nottcp": 2},
     to_many: {"notunicast": 3},
-    without_a_way_back: {"syn": 3, "failed": 3},
+    without_a_way_back: {"syn": 3, "refused": 3},
 }
 DONE = ("replies", "bytes_in", "bytes_out", "trapped_ms")
 
@@ -278,6 +278,115 @@ def test_each_packet_moves_its_columns_and_no_others(lab, family, case):
     assert moved["bytes_in"] == sum(map(len, books.sent))
     assert moved["bytes_out"] == sum(answer.length for answer in books.answers)
     assert counts(lab.client) == elsewhere
+
+
+# --- Replies that are refused on their way out
+
+
+def policy(lab, family, _):
+    lab.server.iptables(family, "-P", "OUTPUT", "DROP")
+    try:
+        yield
+    finally:
+        lab.server.iptables(family, "-P", "OUTPUT", "ACCEPT")
+
+
+def rejecting(lab, family, _):
+    with lab.server.rule(family, "OUTPUT", "-p", "tcp", "-j", "DROP"):
+        yield
+
+
+def behind_routing(lab, family, _):
+    with lab.server.rule(family, "POSTROUTING", "-p", "tcp", "-j", "DROP", table="mangle"):
+        yield
+
+
+def route(kind):
+    def by_route(lab, _, src):
+        lab.server.ip(f"route add {kind} {src}")
+        try:
+            yield
+        finally:
+            lab.server.ip(f"route del {kind} {src}")
+
+    by_route.__name__ = kind
+    return by_route
+
+
+def own_address(lab, family, src):
+    address = f"{src}/{32 if family is V4 else 128} dev dummy0"
+    lab.server.ip(f"addr add {address} {'' if family is V4 else 'nodad'}")
+    # IPv4 drops a packet with a source of ours before INPUT.
+    rule = ("PREROUTING", "-p", "tcp", "-s", src, "-j", "TARPIT")
+    try:
+        with lab.server.rule(family, *rule, table="raw"):
+            yield
+    finally:
+        lab.server.ip(f"addr del {address}")
+
+
+def queue(lab, *_):
+    """One that has room for no packet."""
+    lab.server.run("tc", "qdisc", "add", "dev", "s0", "root", "pfifo", "limit", 0)
+    try:
+        yield
+    finally:
+        lab.server.run("tc", "qdisc", "del", "dev", "s0", "root")
+
+
+def queue_by_the_link(lab, family, src):
+    rule = ("PREROUTING", "-p", "tcp", "-s", src, "-j", "TARPIT", "--hairpin")
+    with lab.server.rule(family, *rule, table="raw"):
+        yield from queue(lab)
+
+
+REFUSED = (
+    policy, rejecting, behind_routing, *map(route, ("blackhole", "unreachable", "prohibit", "throw")), own_address, queue,
+    queue_by_the_link,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("by", REFUSED, ids=lambda by: by.__name__)
+def test_refused_reply_is_counted_as_such(lab, family, by):
+    """By rules, by the route, by the link: no reply, none of its bytes, and no lack of memory."""
+    src = lab.stranger(family)
+    with contextlib.contextmanager(by)(lab, family, src):
+        before = counts(lab.server)
+        with lab.capture(family, both=False) as capture:
+            Puppet(lab, family, capture, src=src).send("S", -1)
+            wait_until(lambda: counts(lab.server)["syn"] > before["syn"], what="the SYN has come")
+            moved = counts(lab.server) - before
+            assert not [s for s in capture.segments() if s.dst == src]
+    columns = ("syn", "refused", "replies", "bytes_out", "failed")
+    assert {name: moved[name] for name in columns} == dict.fromkeys(columns, 0) | {"syn": 1, "refused": 1}
+    # As before when nothing refuses any more.
+    with Books(lab, family) as books:
+        books.puppet(src=lab.stranger(family)).send("S", -1)
+    moved = Counter(books.all)
+    assert (moved["replies"], moved["refused"], moved["failed"], len(books.answers)) == (1, 0, 0, 1)
+
+
+def test_reply_that_a_congested_queue_took_is_not_refused(lab, family):
+    """NET_XMIT_CN: the queue dropped a packet of the flow, maybe another one (net_xmit_eval())."""
+    src = lab.stranger(family)
+    # Some packets go at once, then one waits, and each further one drops the one that waits.
+    tbf = "root handle 1: tbf rate 8bit burst 1540 limit 100000"
+    try:
+        for words in (tbf, "parent 1:1 handle 2: sfq limit 1"):
+            lab.server.run("tc", "qdisc", "add", "dev", "s0", *words.split())
+        before = counts(lab.server)
+        with lab.capture(family, both=False) as capture:
+            puppet = Puppet(lab, family, capture, dport=PORT, src=src)
+            for _ in range(60):
+                puppet.send("S", -1)
+            wait_until(lambda: counts(lab.server)["syn"] - before["syn"] == 60, what="all have come")
+        listing = lab.server.run("tc", "-s", "qdisc", "show", "dev", "s0")
+        dropped = [int(number) for number in re.findall(r"dropped (\d+)", listing)]
+        assert max(dropped) > 10, f"nothing was dropped:\n{listing}"
+        moved = counts(lab.server) - before
+        assert (moved["replies"], moved["refused"], moved["failed"]) == (60, 0, 0)
+    finally:
+        lab.server.run("tc", "qdisc", "del", "dev", "s0", "root")
 
 
 def test_answers_without_budget_are_counted(lab, family):

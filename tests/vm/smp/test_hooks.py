@@ -4,13 +4,16 @@
 INPUT and FORWARD have most other files; here they stand beside the others.
 """
 
+import contextlib
 import functools
 import itertools
 import socket
 
 import pytest
 import wire
-from lab import ESTABLISHED, FAMILIES, FIRST_WINDOW, MODES, PORT, V4, V6, Lab, Puppet, for_each, tcp_info, wait_until
+from lab import (
+    ESTABLISHED, FAMILIES, FIRST_WINDOW, MODES, PORT, V4, V6, Host, Lab, Puppet, for_each, tcp_info, wait_until,
+)  # fmt: skip
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
 EARLY = ("raw", "mangle")
@@ -25,7 +28,11 @@ def assert_held(client, probes=True):
     assert tcp_info(client)["state"] == ESTABLISHED
 
 
-TRACKED = ("-m", "conntrack", "--ctstate", "NEW,ESTABLISHED,RELATED,INVALID")
+# What conntrack takes replies for, and what it does not: mangle comes behind it, raw before it.
+STATES = {
+    "raw": ("UNTRACKED", "NEW,ESTABLISHED,RELATED,INVALID"),
+    "mangle": ("RELATED", "NEW,ESTABLISHED,UNTRACKED,INVALID"),
+}
 # A rule of each mode in each table has a port of its own.
 PORTS = {(table, mode): 4700 + i for i, (table, mode) in enumerate(itertools.product(EARLY, MODES))}
 ports = iter(range(4000, 4100))
@@ -74,12 +81,15 @@ def test_client_is_held_before_routing(lab, family, table, where):
     if where == "no route":
         lab.client.ip(f"route add {address} via {family.server}")
     try:
-        rule, tracked = ("-p", "tcp", "--dport", port), ("-p", "tcp", "--sport", port, *TRACKED)
-        with lab.early(family, table, *rule, "-j", "TARPIT"), lab.server.rule(family, "OUTPUT", *tracked):
-            with lab.client.connect(family, port, address) as client:
-                assert_held(client, probes=where == "own address")
-                assert not lab.server.tracked(port)
-            assert lab.server.rule_packets(family, "OUTPUT") == 0, "answers are untracked"
+        rule, state = ("-p", "tcp", "--dport", port), ("-p", "tcp", "--sport", port, "-m", "conntrack", "--ctstate")
+        right, wrong = STATES[table]
+        with lab.early(family, table, *rule, "-j", "TARPIT"), lab.server.rule(family, "OUTPUT", *state, right):
+            with lab.server.rule(family, "OUTPUT", *state, wrong):
+                with lab.client.connect(family, port, address) as client:
+                    assert_held(client, probes=where == "own address")
+                    assert not lab.server.tracked(port)
+                assert lab.server.rule_packets(family, "OUTPUT", 1) == 0
+                assert lab.server.rule_packets(family, "OUTPUT", 2) >= 2, f"replies are {right}"
     finally:
         if where == "no route":
             lab.client.ip(f"route del {address}")
@@ -344,6 +354,44 @@ def test_where_a_rule_is_refused(lab, tool, where, kernel_log):
     done = lab.client.run(f"{tool}-restore", "-n", text=text, check=False)
     assert done.returncode != 0, "called from a chain of its own it loads"
     assert "TARPIT" not in lab.client.run(f"{tool}-save", "-t", table)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("by", ["T", "U"], ids=["a jump", "two jumps"])
+def test_chain_of_nat_is_checked_where_it_is_called_from(lab, tool, by, kernel_log):
+    """A chain that nothing jumps to may have a rule; from there on only nat INPUT may call it, by whatever way."""
+    kernel_log.expected += ["TARPIT"]
+    with contextlib.closing(Host()) as host:
+
+        def nat(*argv, **how):
+            return host.run(tool, "-t", "nat", *argv, **how)
+
+        def refused(*argv):
+            done = nat(*argv, check=False)
+            assert done.returncode != 0, f"{' '.join(argv)} is accepted"
+
+        nat("-N", "T"), nat("-N", "U"), nat("-A", "U", "-j", "T")
+        rule = ("T", "-p", "tcp", "-j", "TARPIT")
+        nat("-A", *rule)
+        for chain in ("PREROUTING", "OUTPUT", "POSTROUTING"):
+            refused("-A", chain, "-j", by)
+        nat("-A", "INPUT", "-j", by)
+        saved = host.run(f"{tool}-save", "-t", "nat")
+        assert f"-A INPUT -j {by}\n" in saved and saved.count("TARPIT") == 1 and saved.count(f"-j {by}\n") == 1 + (by == "T")
+        # The rule comes into a chain that is called already.
+        nat("-D", *rule)
+        nat("-A", *rule)
+        nat("-D", *rule)
+        for chain in ("PREROUTING", "OUTPUT", "POSTROUTING"):
+            nat("-A", chain, "-j", by)
+            refused("-A", *rule)
+            nat("-D", chain, "-j", by)
+        nat("-A", *rule)
+        # All at once.
+        text = "*nat\n:T - [0:0]\n-A {} -j T\n-A T -p tcp -j TARPIT\nCOMMIT\n"
+        for chain, accepted in (("INPUT", True), ("PREROUTING", False), ("OUTPUT", False), ("POSTROUTING", False)):
+            done = host.run(f"{tool}-restore", text=text.format(chain), check=False)
+            assert (done.returncode == 0) == accepted, chain
 
 
 def test_nat_input_holds(lab, family):
