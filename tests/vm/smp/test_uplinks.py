@@ -186,26 +186,29 @@ STATES = ("RELATED", "UNTRACKED", "NEW,ESTABLISHED,INVALID")
 
 
 @pytest.mark.parametrize("where", ["raw PREROUTING", "mangle PREROUTING", "INPUT"])
-def test_conntracks_state_of_a_reply(lab, family, where):
+@pytest.mark.parametrize("zone", [(), ("--zone", 5)], ids=["plain", "template"])
+def test_conntracks_state_of_a_reply(lab, family, where, zone):
     """RELATED where the packet has an entry, also before routing; untracked where it has none."""
     with lab.capture(family, both=False) as capture, contextlib.ExitStack() as stack:
-        stack.enter_context(
-            chain_rule(lab.server, family, where, "-p", "tcp", "--dport", 5412, "-j", "TARPIT")
-        )
+        match = ("-p", "tcp", "--dport", 5412)
+        stack.enter_context(chain_rule(lab.server, family, where, *match, "-j", "TARPIT"))
+        if zone:
+            # What raw PREROUTING gives to conntrack, a template, is no connection.
+            rule = chain_rule(lab.server, family, "raw PREROUTING", *match, "-j", "CT", *zone)
+            stack.enter_context(rule)
         for state in reversed(STATES):
             match = ("-p", "tcp", "--sport", 5412, "-m", "conntrack", "--ctstate", state)
             stack.enter_context(lab.server.rule(family, "OUTPUT", *match))
         # In place, and as a new packet where a clone of the received one is kept.
-        for _ in range(2):
-            puppet = Puppet(lab, family, capture, dport=5412)
+        for both in (False, True):
+            tap = stack.enter_context(lab.capture(family, both=both))
+            puppet = Puppet(lab, family, tap if both else capture, dport=5412)
             puppet.connect()
             puppet.send("PA", payload=b"x" * 100)
             puppet.answer()
-            capture = stack.enter_context(lab.capture(family, both=True))
-        found = {
-            state: lab.server.rule_packets(family, "OUTPUT", n) for n, state in enumerate(STATES, 1)
-        }
-        assert found == dict.fromkeys(STATES, 0) | {"UNTRACKED" if "raw" in where else "RELATED": 4}
+        found = {s: lab.server.rule_packets(family, "OUTPUT", n) for n, s in enumerate(STATES, 1)}
+        right = "UNTRACKED" if "raw" in where else "RELATED"
+        assert found == dict.fromkeys(STATES, 0) | {right: 4}
         assert not lab.server.tracked(5412)
 
 
