@@ -244,7 +244,7 @@ def test_bridged_frame_gets_the_mss_of_its_port(bridged, family, chain, mtu):
 # --- What a reply that is not given costs
 
 
-LOOKUPS = {V4: "ip_route_output_key_hash_rcu", V6: "ip6_route_output_flags_noref"}
+LOOKUPS = {V4: "ip_route_output_key_hash_rcu", V6: "ip6_pol_route_output"}
 
 
 @contextlib.contextmanager
@@ -258,9 +258,12 @@ def counted(function):
         pytest.skip("this kernel has no kprobes (CONFIG_KPROBE_EVENTS)")
 
     def write(name, text):
-        # To truncate the file of events would remove all of them.
-        with open(f"{tracing}/{name}", "a", encoding="ascii") as file:
-            file.write(text)
+        # To truncate the file of events would remove all of them, and it has no end to seek.
+        fd = os.open(f"{tracing}/{name}", os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
 
     enable = "events/tarpit_test/lookup/enable"
     write("kprobe_events", f"p:tarpit_test/lookup {function}\n")
