@@ -476,7 +476,7 @@ def traced(tracing):
         yield lines
     finally:
         switch.write_text("0")
-        lines += re.findall(r" segment: (.*)", (tracing / "trace").read_text())
+        lines += re.findall(r" xt_tarpit_segment: (.*)", (tracing / "trace").read_text())
 
 
 def test_each_segment_is_traced(lab, family, tracing):
