@@ -30,10 +30,10 @@ scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tes
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
 clippy_flags := -Dwarnings -Aclippy::precedence
 
-# The kernel's build of this folder. tools/metadata names the directory to build against, or says in
-# one sentence why there is none.
-kbuild = kdir=$$(RUSTC=$(RUSTC) tools/metadata --find "$(KDIR)") && \
-	$(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
+# The kernel's build of this folder. With TARPIT_BUILD=kernel, tools/metadata names the directory to
+# build against, or says in one sentence why there is none.
+find_kdir = $(if $(filter kernel,$(TARPIT_BUILD)),RUSTC=$(RUSTC) tools/metadata --find "$(KDIR)",echo "$(KDIR)")
+kbuild = kdir=$$($(find_kdir)) && $(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
 
 .PHONY: all
 all: modules ext ## module and extension (the default)

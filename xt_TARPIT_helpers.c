@@ -31,6 +31,7 @@
 #include <net/tcp.h>
 #include <net/xfrm.h>
 
+#include "compat/compat.h"
 #include "xt_TARPIT.h"
 #include "xt_TARPIT_helpers.h"
 
