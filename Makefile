@@ -23,8 +23,10 @@ built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
 built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT eyes
+roots := xt_TARPIT.rs compat/kernel/lib.rs compat/compiler_builtins.rs
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
-scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/provoke/all .ci/run \
+scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/compat tests/provoke/all .ci/run \
+	compat/rust-flags compat/check-object \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
@@ -105,12 +107,12 @@ endif
 
 .PHONY: fmt
 fmt: ## is everything formatted?
-	rustfmt --check --edition 2021 xt_TARPIT.rs
+	rustfmt --check --edition 2021 $(roots)
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt --check); done
 
 .PHONY: format
 format: ## formats everything
-	rustfmt --edition 2021 xt_TARPIT.rs
+	rustfmt --edition 2021 $(roots)
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) fmt); done
 
 .PHONY: lint
@@ -125,7 +127,8 @@ lint: ## clippy on core, extension and module (the kernel's lint set), shellchec
 	@grep -q '^xt-tarpit ($(version))' debian/changelog || { echo "debian/changelog does not tell of VERSION" >&2; exit 1; }
 
 .PHONY: test
-test: ext ## tests that need no kernel: core, extension, programs
+test: ext ## tests that need no kernel: core, extension, programs, compat/
+	tests/compat
 	@set -e; for crate in $(crates); do (set -x; cd $$crate && $(CARGO) test --locked); done
 	libxt_TARPIT/tests/cli.sh "$(CARGO_TARGET_DIR)/release" || test $$? = 4 # skipped
 

@@ -123,7 +123,10 @@ pub fn print(level: c_int, format: &str, arguments: &[Argument<'_>]) {
     let mut arguments = arguments.iter();
     for byte in format.bytes() {
         match byte {
-            b'{' => arguments.by_ref().take(1).for_each(|it| line.push_argument(it)),
+            b'{' => arguments
+                .by_ref()
+                .take(1)
+                .for_each(|it| line.push_argument(it)),
             b'}' => {}
             _ => line.push(byte),
         }
