@@ -105,7 +105,8 @@ macro_rules! __modinfo {
     ($($text:expr),*) => {
         const _: () = {
             const TEXT: &str = concat!($($text,)* "\0");
-            #[used]
+            // With plain `used`, some compilers ask linkers for a section of its own.
+            #[used(compiler)]
             #[link_section = ".modinfo"]
             static INFO: [u8; TEXT.len()] = match TEXT.as_bytes().first_chunk() {
                 Some(text) => *text,
