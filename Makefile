@@ -150,6 +150,10 @@ dist: ## the source of HEAD, in build/: the same bytes whoever makes it
 check: ## everything, in a machine of its own: formatter, lints, tests, stock kernel in QEMU
 	@tests/machine check
 
+.PHONY: check_kernels
+check_kernels: ## a share of the scenarios and a day of hold on each kernel, with each build; build/kernels.json
+	@tests/machine kernels
+
 .PHONY: check_packages
 check_packages: ## the packages on a stock Debian: installed, booted, signed, removed
 	@tests/machine packages

@@ -81,6 +81,8 @@ BOOTS = {
         Rows("xt_TARPIT", path="loss 5%", clients=ORPHAN, count=45),
         Rows("xt_TARPIT", path="reorder", clients=ORPHAN, count=5),
     ),
+    # For each kernel that is supported (`make check_kernels`).
+    "share": (Rows("xt_TARPIT", clients=("connect-wait", "send-wait", "send-close")),),
     "others": (Rows("xtables-addons"), Rows("DROP"), Rows("silence")),
 }
 
