@@ -35,7 +35,11 @@ clippy_flags := -Dwarnings -Aclippy::precedence
 # The kernel's build of this folder. With TARPIT_BUILD=kernel, tools/metadata names the directory to
 # build against, or says in one sentence why there is none.
 find_kdir = $(if $(filter kernel,$(TARPIT_BUILD)),RUSTC=$(RUSTC) tools/metadata --find "$(KDIR)",echo "$(KDIR)")
-kbuild = kdir=$$($(find_kdir)) && $(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
+kbuild = $(can_build) && kdir=$$($(find_kdir)) && $(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
+can_build = { $(if $(word 2,$(CURDIR)),false,true) || $(call refuse,the kernel's build cannot handle the spaces in $(CURDIR): build elsewhere.); } && \
+	{ test -e "$(KDIR)/Makefile" || $(call refuse,$(KDIR) holds no kernel headers: install those of the kernel (Debian: apt install linux-headers-$(or $(filter-out $(KDIR),$(patsubst /lib/modules/%/build,%,$(KDIR))),RELEASE)) or name another KDIR=.); } && \
+	{ test -e "$(KDIR)/include/config/auto.conf" || $(call refuse,$(KDIR) holds no configured kernel (include/config/auto.conf is missing): install the kernel's headers again or name another KDIR=.); }
+refuse = { echo "xt_TARPIT: $(1)" >&2; exit 1; }
 
 .PHONY: all
 all: modules ext ## module and extension (the default)
@@ -189,4 +193,4 @@ shell: ## a shell in that machine
 .PHONY: clean
 clean: ## removes what was built here
 	@test ! -e "$(KDIR)/Makefile" || $(MAKE) -C "$(KDIR)" M="$(CURDIR)" clean
-	rm -rf build
+	rm -rf build own
