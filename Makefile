@@ -76,7 +76,8 @@ install: modules_install ext_install $(and $(wildcard $(built_eyes)),eyes_instal
 .PHONY: modules_install
 modules_install: ## the module, under INSTALL_MOD_PATH; depmod unless under DESTDIR
 	@test -e xt_TARPIT.ko || { echo "xt_TARPIT.ko is not built: run 'make' first" >&2; exit 1; }
-	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" modules_install
+	@# Where depmod looks first; the own choice of 6.1 is the folder extra.
+	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" INSTALL_MOD_DIR=updates modules_install
 ifeq ($(DESTDIR),)
 	@# The kernel's own call is skipped where there is no System.map, as with Debian's headers.
 	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$$(cat "$(KDIR)/include/config/kernel.release")"
