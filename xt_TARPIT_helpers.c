@@ -367,18 +367,6 @@ static int make_state(struct net *net)
 	return 0;
 }
 
-static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo_v1 *rule)
-{
-	int err = xt_tarpit_checkentry(rule);
-
-	if (err) {
-		pr_info_ratelimited("a rule with mode %u, profile %u, flags %#x, ttl %u and window %u is not supported by this version\n",
-				    rule->variant, rule->profile, rule->flags, rule->ttl, rule->window);
-		return err;
-	}
-	return make_state(par->net);
-}
-
 /*
  * In the nat table only INPUT will do: other chains get packets that could begin a connection, and
  * no more. Of a user-defined chain this is asked when a base chain leads there.
@@ -389,6 +377,19 @@ static int tarpit_tg_check_hooks(const struct xt_tgchk_param *par)
 		return 0;
 	pr_info_ratelimited("in the nat table, TARPIT is for INPUT only\n");
 	return -EINVAL;
+}
+
+static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo_v1 *rule)
+{
+	int err = xt_tarpit_checkentry(rule);
+
+	if (err) {
+		pr_info_ratelimited("a rule with mode %u, profile %u, flags %#x, ttl %u and window %u is not supported by this version\n",
+				    rule->variant, rule->profile, rule->flags, rule->ttl, rule->window);
+		return err;
+	}
+	err = compat_checkentry_hooks(par, tarpit_tg_check_hooks);
+	return err ? err : make_state(par->net);
 }
 
 static int tarpit_tg_check_v0(const struct xt_tgchk_param *par)
@@ -412,7 +413,7 @@ static int tarpit_tg_check_v1(const struct xt_tgchk_param *par)
 				  1 << NF_INET_FORWARD | 1 << NF_INET_LOCAL_OUT,	\
 		.target		= tarpit_tg##v##_v##rev,				\
 		.checkentry	= tarpit_tg_check_v##rev,				\
-		.check_hooks	= tarpit_tg_check_hooks,				\
+		COMPAT_CHECK_HOOKS(tarpit_tg_check_hooks)				\
 		.targetsize	= sizeof(struct info),					\
 		.me		= THIS_MODULE,						\
 	}

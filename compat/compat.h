@@ -68,7 +68,16 @@ static inline bool skb_frags_readable(const struct sk_buff *skb)
 #define compat_checkentry_hooks(par, check) 0
 #else
 #define COMPAT_CHECK_HOOKS(check)
-#define compat_checkentry_hooks(par, check) (check)(par)
+static inline int compat_checkentry_hooks(const struct xt_tgchk_param *par,
+					  int (*check)(const struct xt_tgchk_param *))
+{
+	struct xt_tgchk_param any = *par;
+
+	/* Where a user-defined chain is called from is not said, then or later: it may be anywhere. */
+	if (!any.hook_mask)
+		any.hook_mask = ~0;
+	return check(&any);
+}
 #endif
 
 #endif /* _XT_TARPIT_COMPAT_H */
