@@ -76,6 +76,7 @@ V6 = Family(
     40,
 )
 FAMILIES = (V4, V6)
+KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
 SANITIZER = os.uname().release.endswith("-sanitizer")  # the kernel of tests/sanitizer.config
 PORT = 23
 FIRST_WINDOW = 24  # octets; what a client with timestamps may send at first

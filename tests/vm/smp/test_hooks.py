@@ -12,7 +12,7 @@ import socket
 import pytest
 import wire
 from lab import (
-    ESTABLISHED, FAMILIES, FIRST_WINDOW, MODES, PORT, V4, V6, Host, Lab, Puppet, for_each, tcp_info, wait_until,
+    ESTABLISHED, FAMILIES, FIRST_WINDOW, KERNEL, MODES, PORT, V4, V6, Host, Lab, Puppet, for_each, tcp_info, wait_until,
 )  # fmt: skip
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
@@ -372,6 +372,10 @@ def test_chain_of_nat_is_checked_where_it_is_called_from(lab, tool, by, kernel_l
 
         nat("-N", "T"), nat("-N", "U"), nat("-A", "U", "-j", "T")
         rule = ("T", "-p", "tcp", "-j", "TARPIT")
+        if KERNEL < (7, 2):
+            # xt_target has no check_hooks there, so nothing would ask again when a chain jumps to T.
+            refused("-A", *rule)
+            return
         nat("-A", *rule)
         for chain in ("PREROUTING", "OUTPUT", "POSTROUTING"):
             refused("-A", chain, "-j", by)
