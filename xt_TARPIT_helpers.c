@@ -138,17 +138,22 @@ static struct net_device *came_from(const struct sk_buff *skb, const struct xt_a
 	return dev ? dev : in;
 }
 
-/* Fills in @back for a packet that is to be answered by @dev. */
+/* Returns true if the packet follows the header of a frame, and not other headers (SRv6). */
+static bool follows_frame(const struct sk_buff *skb)
+{
+	return skb_mac_header_was_set(skb) && skb->mac_len >= ETH_HLEN &&
+	       skb->network_header - skb->mac_header == skb->mac_len;
+}
+
+/*
+ * Fills in @back for a packet that is to be answered by @dev. Returns false if its frame names no
+ * stations.
+ */
 static bool find_station(struct station *back, struct net_device *dev, const struct sk_buff *skb)
 {
 	const struct ethhdr *eth;
 
-	/*
-	 * What follows the frame's header must be this packet, and no other header that was undone
-	 * (SRv6).
-	 */
-	if (!skb_mac_header_was_set(skb) || skb->mac_len < ETH_HLEN ||
-	    skb->network_header - skb->mac_header != skb->mac_len)
+	if (!follows_frame(skb))
 		return false;
 	eth = eth_hdr(skb);
 	if (!is_valid_ether_addr(eth->h_source) || !is_valid_ether_addr(eth->h_dest))
@@ -184,13 +189,14 @@ static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param
 
 /*
  * Returns true if the packet is the payload of a frame of its device, and no tunnel or VRF is in
- * between.
+ * between. A device without an address (netkit in L3 mode) has frames without stations.
  */
 static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct net_device *in = xt_in(par);
 
-	return in->type == ARPHRD_ETHER && !netif_is_l3_master(in) && !secpath_exists(skb) &&
+	return in->type == ARPHRD_ETHER && !is_zero_ether_addr(in->dev_addr) &&
+	       !netif_is_l3_master(in) && follows_frame(skb) && !secpath_exists(skb) &&
 	       !skb_metadata_dst((struct sk_buff *)skb);
 }
 
@@ -236,11 +242,7 @@ static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 	call->in = came_from(skb, par);
 	if (!(rule->flags & XT_TARPIT_HAIRPIN) || !came_by_ethernet(skb, par))
 		return true;
-	if (is_no_peer(skb, par))
-		return false;
-	/* Without a station to answer to (netkit in L3 mode), the answer is routed. */
-	find_station(&call->back, xt_in(par), skb);
-	return true;
+	return !is_no_peer(skb, par) && find_station(&call->back, xt_in(par), skb);
 }
 
 /*
