@@ -41,6 +41,9 @@ can_build = { $(if $(word 2,$(CURDIR)),false,true) || $(call refuse,the kernel's
 	{ test -e "$(KDIR)/include/config/auto.conf" || $(call refuse,$(KDIR) holds no configured kernel (include/config/auto.conf is missing): install the kernel's headers again or name another KDIR=.); }
 refuse = { echo "xt_TARPIT: $(1)" >&2; exit 1; }
 
+# What `uname -r` says there. Debian 12 has another text in include/config/kernel.release.
+release = $$(sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' "$(KDIR)/include/generated/utsrelease.h")
+
 .PHONY: all
 all: modules ext ## module and extension (the default)
 
@@ -80,7 +83,7 @@ modules_install: ## the module, under INSTALL_MOD_PATH; depmod unless under DEST
 	$(MAKE) -C "$(KDIR)" M="$(CURDIR)" INSTALL_MOD_PATH="$(INSTALL_MOD_PATH)" INSTALL_MOD_DIR=updates modules_install
 ifeq ($(DESTDIR),)
 	@# The kernel's own call is skipped where there is no System.map, as with Debian's headers.
-	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$$(cat "$(KDIR)/include/config/kernel.release")"
+	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$(release)"
 endif
 
 .PHONY: ext_install
@@ -105,9 +108,9 @@ uninstall: ## takes away what install put
 	rm -f "$(DESTDIR)$(XTLIBDIR)/libxt_TARPIT.so" "$(DESTDIR)$(MANDIR)/man8/xt_TARPIT.8"
 	rm -f $(programs:%="$(DESTDIR)$(BINDIR)/%") $(programs:%="$(DESTDIR)$(MANDIR)/man8/%.8") \
 		"$(DESTDIR)$(UNITDIR)/tarpit-exporter.service"
-	rm -f "$(INSTALL_MOD_PATH)/lib/modules/$$(cat "$(KDIR)/include/config/kernel.release")"/updates/xt_TARPIT.ko*
+	rm -f "$(INSTALL_MOD_PATH)/lib/modules/$(release)"/updates/xt_TARPIT.ko*
 ifeq ($(DESTDIR),)
-	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$$(cat "$(KDIR)/include/config/kernel.release")"
+	$(DEPMOD) $(addprefix -b ,$(INSTALL_MOD_PATH)) "$(release)"
 endif
 
 .PHONY: fmt
