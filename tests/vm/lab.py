@@ -36,6 +36,20 @@ import wire
 
 CLIENT, SERVER, PHANTOM, NETBLOCK = range(4)
 
+if not hasattr(os, "setns"):  # before Python 3.12: Debian 12
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def system_call(function):
+        """The C function, whose failure is an OSError."""
+
+        def call(*arguments):
+            if function(*arguments):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+        return call
+
+    os.CLONE_NEWNET, os.setns, os.unshare = 0x40000000, system_call(libc.setns), system_call(libc.unshare)
+
 
 @dataclass(frozen=True)
 class Family:
