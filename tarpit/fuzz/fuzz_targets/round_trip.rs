@@ -12,7 +12,7 @@ use tarpit::tarpit::ip::Ecn;
 use tarpit::tarpit::isn::{Flow, Ports};
 use tarpit::tarpit::seq::Seq;
 use tarpit::tarpit::tcp::{Flags, Options, Present, Segment, Timestamps};
-use tarpit::tarpit::{Answer, Key, Packet, V4, V6};
+use tarpit::tarpit::{Answer, Key, Packet, Window, V4, V6};
 use tarpit_fuzz::common::{client_packet, Heard};
 use tarpit_fuzz::Version;
 
@@ -85,7 +85,7 @@ impl Fields {
             seq: Seq(self.numbers.0),
             ack: Seq(self.numbers.1),
             flags,
-            window: self.window,
+            window: Window::Field(self.window),
             options: self.options(),
             payload: self.octet,
             hop_limit: self.hop_limit,
@@ -119,13 +119,13 @@ fn returns<A: Version>(fields: &Fields) {
     );
     let packet = Packet::<A>::parse(&asked, asked.len()).unwrap();
     let answer = fields.answer(&A::of(destination, source), ports);
-    let len = packet.reply_len(&answer);
+    let (len, mss) = (packet.reply_len(&answer), answer.options.mss);
     // In a buffer of another length it is not written.
     for wrong in [0, len - 1, len + 1] {
-        assert_eq!(packet.reply(&answer, &mut vec![0xa5; wrong]), None);
+        assert_eq!(packet.reply(&answer, mss, &mut vec![0xa5; wrong]), None);
     }
     let mut bytes = vec![0xa5; len];
-    assert_eq!(packet.reply(&answer, &mut bytes), Some(()));
+    assert_eq!(packet.reply(&answer, mss, &mut bytes), Some(()));
 
     let datagram = A::parse(&bytes, len).unwrap();
     assert_eq!(datagram.addresses, A::of(source, destination));
@@ -149,7 +149,7 @@ fn returns<A: Version>(fields: &Fields) {
     assert_eq!(heard.tcp.destination_port, ports.destination);
     assert_eq!(heard.tcp.sequence_number, answer.seq.0);
     assert_eq!(heard.tcp.acknowledgment_number, answer.ack.0);
-    assert_eq!(heard.tcp.window_size, answer.window);
+    assert_eq!(heard.tcp.window_size, fields.window);
     assert_eq!(heard.payload, answer.payload);
     assert_eq!(heard.timestamps, fields.timestamps);
     let label = if A::HAS_LABEL {
