@@ -33,7 +33,7 @@ pub use decide::{Policy, Rule, Silence};
 pub use ip::{Addresses, Wire, V4, V6};
 pub use isn::{Key, Ports};
 pub use kind::Kind;
-pub use reply::{Answer, Limit, Window};
+pub use reply::{Answer, Limit};
 
 use decide::{decide, Mode};
 use isn::Flow;

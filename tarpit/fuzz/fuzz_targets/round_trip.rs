@@ -10,9 +10,10 @@ use libfuzzer_sys::fuzz_target;
 use std::net::IpAddr;
 use tarpit::tarpit::ip::Ecn;
 use tarpit::tarpit::isn::{Flow, Ports};
+use tarpit::tarpit::reply::Window;
 use tarpit::tarpit::seq::Seq;
 use tarpit::tarpit::tcp::{Flags, Options, Present, Segment, Timestamps};
-use tarpit::tarpit::{Answer, Key, Packet, Window, V4, V6};
+use tarpit::tarpit::{Answer, Key, Packet, V4, V6};
 use tarpit_fuzz::common::{client_packet, Heard};
 use tarpit_fuzz::Version;
 
