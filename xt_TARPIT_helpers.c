@@ -175,9 +175,10 @@ static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param
 		return false;
 	if (family != NFPROTO_IPV4)
 		return true;
-	if (skb_valid_dst(skb))
+	/* A packet that came within IPv6 (SRv6) still has the route of that in PREROUTING. */
+	if (skb_valid_dst(skb) && skb_dst(skb)->ops->family == AF_INET)
 		return !(skb_rtable(skb)->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST));
-	/* In PREROUTING nobody has looked yet. */
+	/* In PREROUTING the stack has not looked yet. */
 	switch (inet_addr_type_dev_table(xt_net(par), xt_in(par), ip_hdr(skb)->daddr)) {
 	case RTN_BROADCAST:
 	case RTN_MULTICAST:

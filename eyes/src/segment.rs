@@ -84,7 +84,7 @@ impl Line {
     /// Reads a line without its end.
     pub fn parse(line: &str) -> Self {
         // Before it stands the name of the process that was interrupted, which may be anything.
-        const EVENT: &str = ": segment: ";
+        const EVENT: &str = ": xt_tarpit_segment: ";
         if let Some(at) = line.rfind(EVENT) {
             return segment(&line[at + EVENT.len()..]).map_or(Self::Other, Self::Segment);
         }
@@ -142,11 +142,12 @@ mod tests {
         });
         for process in [
             "<idle>-0",
-            "x: segment: -7",
-            ": segment: net-7",
+            "x: xt_tarpit_segment: -7",
+            ": xt_tarpit_segment: net-7",
             "CPU: EVENTS]-9",
         ] {
-            let line = format!("{process:>24}     [000] ..s2.   101.250000: segment: {PROBE}");
+            let line =
+                format!("{process:>24}     [000] ..s2.   101.250000: xt_tarpit_segment: {PROBE}");
             assert_eq!(Line::parse(&line), wanted, "{line}");
         }
     }
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn what_says_nothing_of_who_is_held_is_left_out() {
-        let line = |text: &str| format!(" <idle>-0 [000] ..s2. 101.250000: segment: {text}");
+        let line =
+            |text: &str| format!(" <idle>-0 [000] ..s2. 101.250000: xt_tarpit_segment: {text}");
         assert_ne!(Line::parse(&line(PROBE)), Line::Other);
         for other in [
             PROBE.replace("probe", "syn"),
@@ -199,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_segment_is_read_as_it_was_written(segment in segments(), process in ".{0,16}") {
-            let line = format!("{process}-1 [001] ..s1. 5.0: segment: {}", shown(&segment));
+            let line = format!("{process}-1 [001] ..s1. 5.0: xt_tarpit_segment: {}", shown(&segment));
             prop_assert_eq!(Line::parse(&line), Line::Segment(segment));
         }
 
@@ -210,7 +212,7 @@ mod tests {
 
         #[test]
         fn a_damaged_line_can_be_read(segment in segments(), at in 0..120_usize, put in ".{0,3}") {
-            let mut line: Vec<char> = format!("p-1 [001] 5.0: segment: {}", shown(&segment)).chars().collect();
+            let mut line: Vec<char> = format!("p-1 [001] 5.0: xt_tarpit_segment: {}", shown(&segment)).chars().collect();
             let at = at.min(line.len());
             line.splice(at..(at + 1).min(line.len()), put.chars());
             Line::parse(&line.into_iter().collect::<String>());
