@@ -19,8 +19,9 @@ KERNEL ?= 7.3
 export CARGO_TARGET_DIR KERNEL
 
 version := $(shell cat VERSION)
-built_ext = $(CARGO_TARGET_DIR)/release/libxt_TARPIT.so
-built_eyes = $(programs:%=$(CARGO_TARGET_DIR)/release/%)
+built = $(CARGO_TARGET_DIR)/$(addsuffix /,$(CARGO_BUILD_TARGET))release
+built_ext = $(built)/libxt_TARPIT.so
+built_eyes = $(programs:%=$(built)/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT eyes
 roots := xt_TARPIT.rs compat/kernel/lib.rs compat/compiler_builtins.rs

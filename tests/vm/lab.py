@@ -480,7 +480,8 @@ def unload():
 
 # xtables-addons' module and extension, which have the names of ours, and where iptables then looks.
 PEER = "/opt/xtables-addons"
-PEERS_LIBDIR = f"{PEER}:/usr/lib/x86_64-linux-gnu/xtables"
+PLUGINS_LIBDIR = f"/usr/lib/{os.uname().machine}-linux-gnu/xtables"
+PEERS_LIBDIR = f"{PEER}:{PLUGINS_LIBDIR}"
 
 
 def load_peer():

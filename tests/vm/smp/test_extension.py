@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from lab import FIRST_WINDOW, PEER, PEERS_LIBDIR, V4, Host, sh, tcp_info, unload, wait_until
+from lab import FIRST_WINDOW, PEER, PEERS_LIBDIR, PLUGINS_LIBDIR, V4, Host, sh, tcp_info, unload, wait_until
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
 # Another libxtables and C library, where both families load the same extension.
@@ -20,7 +20,7 @@ RULE = ("INPUT", "-p", "tcp", "-m", "tcp", "--dport", "23", "-j", "TARPIT")
 SAVED = "-A INPUT -p tcp -m tcp --dport 23 -j TARPIT --tarpit"
 
 # Where iptables looks for the plugins that the peer's folder does not have.
-OWN = "/usr/lib/x86_64-linux-gnu/xtables"
+OWN = PLUGINS_LIBDIR
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import SANITIZER
+from lab import PEERS_LIBDIR, SANITIZER
 
 PEER = Path("/opt/xtables-addons")
 
@@ -21,7 +21,7 @@ OUT_OF_TREE, UNSIGNED = 1 << 12, 1 << 13  # what a module of ours may add, Docum
 @pytest.mark.skipif(SANITIZER, reason="this kernel is ours")
 def test_kernel_is_debians_own_and_well():
     # Debian 12 has another form: 6.1.0-50-cloud-amd64.
-    assert re.search(r"(\+deb\d+|^6\.1\.0-\d+)-(cloud-)?amd64$", os.uname().release)
+    assert re.search(r"(\+deb\d+|^6\.1\.0-\d+)-(cloud-)?(amd64|arm64)$", os.uname().release)
     tainted = int(Path("/proc/sys/kernel/tainted").read_text())
     assert tainted & ~(OUT_OF_TREE | UNSIGNED) == 0
     assert os.cpu_count() == 2
@@ -38,7 +38,7 @@ def test_peer_answers_a_syn_over_veth():
         ip link set to_client up
         ip -n client addr add 192.0.2.2/24 dev to_server
         ip -n client link set to_server up
-        XTABLES_LIBDIR={PEER}:/usr/lib/x86_64-linux-gnu/xtables \
+        XTABLES_LIBDIR={PEERS_LIBDIR} \
             iptables-legacy -A INPUT -p tcp --dport 23 -j TARPIT --tarpit
         ip netns exec client nc -z -w 5 192.0.2.1 23
         """)
