@@ -133,7 +133,8 @@ COMMIT
 """
 BACK = "*raw\n-A PREROUTING -i c0 -p tcp\nCOMMIT\n"
 RULE = f"-A INPUT -p tcp --dport {PORT} -j TARPIT"
-CACHES = ("skbuff_head_cache", "nf_conntrack", "rtable", "ip6_dst_cache", "net_namespace")
+ROUTES = "rtable" if Path("/sys/kernel/slab/rtable").exists() else "ip_dst_cache"  # its name in 6.1
+CACHES = ("skbuff_head_cache", "nf_conntrack", ROUTES, "ip6_dst_cache", "net_namespace")
 if KERNEL >= (6, 3):  # before, small heads come from kmalloc()
     CACHES += ("skbuff_small_head",)
 OBJECTS = 256  # that may be more than before, of each: what processors keep for themselves
