@@ -144,7 +144,7 @@ test: ext ## tests that need no kernel: core, extension, programs, compat/
 .PHONY: deb
 deb: ## Debian packages, in build/deb (needs debhelper, dh-dkms and what debian/control names)
 	rm -rf build/deb && mkdir -p build/deb/xt-tarpit-$(version)
-	tar c --exclude-vcs --exclude=./build --exclude=target --exclude='*.mod.c' . | tar x -C build/deb/xt-tarpit-$(version)
+	tar c --exclude-vcs --exclude=./build --exclude=./own --exclude=target --exclude='*.mod.c' . | tar x -C build/deb/xt-tarpit-$(version)
 	cd build/deb/xt-tarpit-$(version) && dpkg-buildpackage -us -uc -b
 	rm -r build/deb/xt-tarpit-$(version)
 	@ls build/deb/*.deb
