@@ -27,7 +27,7 @@ crates := tarpit libxt_TARPIT eyes
 roots := xt_TARPIT.rs compat/kernel/lib.rs compat/compiler_builtins.rs
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
 scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/compat tests/provoke/all .ci/run \
-	compat/rust-flags compat/check-object \
+	compat/rust-flags compat/precompile compat/check-object \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
