@@ -38,8 +38,10 @@ clippy_flags := -Dwarnings -Aclippy::precedence
 find_kdir = $(if $(filter kernel,$(TARPIT_BUILD)),RUSTC=$(RUSTC) tools/metadata --find "$(KDIR)",echo "$(KDIR)")
 kbuild = $(can_build) && kdir=$$($(find_kdir)) && $(MAKE) -C "$$kdir" M="$(CURDIR)" RUSTC=$(RUSTC)
 can_build = { $(if $(word 2,$(CURDIR)),false,true) || $(call refuse,the kernel's build cannot handle the spaces in $(CURDIR): build elsewhere.); } && \
+	{ test -w "$(CURDIR)" || $(call refuse,$(CURDIR) cannot be written to$(comma) and the build leaves its outputs there: copy the tree.); } && \
 	{ test -e "$(KDIR)/Makefile" || $(call refuse,$(KDIR) holds no kernel headers: install those of the kernel (Debian: apt install linux-headers-$(or $(filter-out $(KDIR),$(patsubst /lib/modules/%/build,%,$(KDIR))),RELEASE)) or name another KDIR=.); } && \
 	{ test -e "$(KDIR)/include/config/auto.conf" || $(call refuse,$(KDIR) holds no configured kernel (include/config/auto.conf is missing): install the kernel's headers again or name another KDIR=.); }
+comma := ,
 refuse = { echo "xt_TARPIT: $(1)" >&2; exit 1; }
 
 # What `uname -r` says there. Debian 12 has another text in include/config/kernel.release.
