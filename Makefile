@@ -14,9 +14,8 @@ MANDIR ?= /usr/share/man
 XTLIBDIR ?= $(shell pkg-config --variable=xtlibdir xtables)
 BINDIR ?= /usr/bin
 UNITDIR ?= /usr/lib/systemd/system
-KERNEL ?= 7.3
 
-export CARGO_TARGET_DIR KERNEL
+export CARGO_TARGET_DIR
 
 version := $(shell cat VERSION)
 built = $(CARGO_TARGET_DIR)/$(addsuffix /,$(CARGO_BUILD_TARGET))release
@@ -56,7 +55,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "KDIR=$(KDIR)"
-	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR, BINDIR, UNITDIR. For check and what follows it: KERNEL=$(KERNEL), DEBIAN_MIRROR."
+	@echo "For packages: DESTDIR, INSTALL_MOD_PATH, XTLIBDIR, MANDIR, BINDIR, UNITDIR. For check and what follows it: KERNEL, DEBIAN_MIRROR."
 
 .PHONY: modules
 modules: ## xt_TARPIT.ko, for the kernel of KDIR
