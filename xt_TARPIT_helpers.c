@@ -146,16 +146,13 @@ static bool follows_frame(const struct sk_buff *skb)
 }
 
 /*
- * Fills in @back for a packet that is to be answered by @dev. Returns false if its frame names no
- * stations.
+ * Fills in @back for a packet that follows_frame() and is to be answered by @dev. Returns false if
+ * the frame names no stations.
  */
 static bool find_station(struct station *back, struct net_device *dev, const struct sk_buff *skb)
 {
-	const struct ethhdr *eth;
+	const struct ethhdr *eth = eth_hdr(skb);
 
-	if (!follows_frame(skb))
-		return false;
-	eth = eth_hdr(skb);
 	if (!is_valid_ether_addr(eth->h_source) || !is_valid_ether_addr(eth->h_dest))
 		return false;
 	back->dev = dev;
@@ -235,7 +232,7 @@ static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 
 	if (is_bridged(skb, par)) {
 		call->in = bridged_from(skb, par);
-		return call->in && skb->pkt_type == PACKET_HOST &&
+		return call->in && skb->pkt_type == PACKET_HOST && follows_frame(skb) &&
 		       find_station(&call->back, call->in, skb);
 	}
 	if (!for_one_host(skb, par, family))
