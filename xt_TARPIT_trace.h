@@ -9,6 +9,7 @@
 #if !defined(_XT_TARPIT_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _XT_TARPIT_TRACE_H
 
+#include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/tracepoint.h>

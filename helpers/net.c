@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a network namespace keeps: its key and tables, which Rust uses, and what is counted, with
+ * /proc/net/stat/xt_TARPIT and the tracepoint. In C for pernet operations, per-CPU memory, seq_file
+ * and TRACE_EVENT().
+ */
+#include <linux/percpu.h>
+#include <linux/proc_fs.h>
+#include <linux/random.h>
+#include <linux/seq_file.h>
+#include <linux/skbuff.h>
+
+#include "helpers.h"
+
+#define CREATE_TRACE_POINTS
+#include "../xt_TARPIT_trace.h"
+
+unsigned int xt_tarpit_net_id __read_mostly;
+
+static void free_state(struct net_state *state)
+{
+	free_percpu(state->cpu);
+	kvfree(state);
+}
+
+int xt_tarpit_make_state(struct net *net)
+{
+	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+	struct net_state *state;
+
+	if (rcu_access_pointer(tn->state))
+		return 0;
+	/* On the account of the namespace's user, who may make thousands of them. */
+	state = kvzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+	if (!state)
+		return -ENOMEM;
+	state->cpu = alloc_percpu_gfp(struct cpu_state, GFP_KERNEL_ACCOUNT);
+	if (!state->cpu) {
+		kvfree(state);
+		return -ENOMEM;
+	}
+	get_random_bytes(state->shared.key, sizeof(state->shared.key));
+	/* Another table's first rule may have been faster. */
+	if (cmpxchg((struct net_state __force **)&tn->state, NULL, state))
+		free_state(state);
+	return 0;
+}
+
+void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
+{
+	this_cpu_inc(call->columns[column]);
+}
+
+/* Kept apart, so that a segment which nobody looks at is only counted. */
+static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_call *call, u8 kind,
+			   u32 thoff, u32 age_ms)
+{
+	struct tcphdr buffer;
+	const struct tcphdr *th = skb_header_pointer(skb, thoff, sizeof(buffer), &buffer);
+
+	if (th)
+		trace_xt_tarpit_segment(xt_net(call->par), kind, skb, th, age_ms);
+}
+
+void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind,
+		   u32 thoff, u32 age_ms)
+{
+	this_cpu_inc(call->columns[kind]);
+	this_cpu_add(call->columns[XT_TARPIT_trapped_ms], age_ms);
+	if (trace_xt_tarpit_segment_enabled())
+		trace(skb, call, kind, thoff, age_ms);
+}
+
+u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second)
+{
+	struct cpu_state __percpu *cpu = (struct cpu_state __percpu *)call->columns;
+	struct cpu_state *now = get_cpu_ptr(cpu);
+	u32 count;
+
+	if (now->second != second) {
+		now->second = second;
+		now->unverified = 0;
+	}
+	/* A softirq in between costs one count. */
+	count = ++now->unverified;
+	put_cpu_ptr(cpu);
+	return count;
+}
+
+#ifdef CONFIG_PROC_FS
+static void *stat_start(struct seq_file *seq, loff_t *pos)
+{
+	/* Without a rule, nothing was counted. */
+	static const struct cpu_state none;
+	const struct xt_tarpit_net *tn = net_generic(seq_file_net(seq), xt_tarpit_net_id);
+	/* It goes with the namespace, which an open file holds. */
+	const struct net_state *state = rcu_dereference_check(tn->state, true);
+
+	if (*pos == 0)
+		return SEQ_START_TOKEN;
+	for (; *pos - 1 < nr_cpu_ids; ++*pos)
+		if (cpu_possible(*pos - 1))
+			return (void *)(state ? per_cpu_ptr(state->cpu, *pos - 1) : &none);
+	return NULL;
+}
+
+static void *stat_next(struct seq_file *seq, void *v, loff_t *pos)
+{
+	++*pos;
+	return stat_start(seq, pos);
+}
+
+static void stat_stop(struct seq_file *seq, void *v)
+{
+}
+
+#define COLUMN_NAME(name) #name " "
+
+static int stat_show(struct seq_file *seq, void *v)
+{
+	const struct cpu_state *cpu = v;
+	int i;
+
+	if (v == SEQ_START_TOKEN) {
+		seq_puts(seq, XT_TARPIT_COLUMNS(COLUMN_NAME) "\n");
+		return 0;
+	}
+	for (i = 0; i < XT_TARPIT_COLUMN_COUNT; i++)
+		seq_printf(seq, "%08llx ", cpu->columns[i]);
+	seq_putc(seq, '\n');
+	return 0;
+}
+
+static const struct seq_operations stat_ops = {
+	.start	= stat_start,
+	.next	= stat_next,
+	.stop	= stat_stop,
+	.show	= stat_show,
+};
+#endif
+
+static int __net_init xt_tarpit_net_init(struct net *net)
+{
+#ifdef CONFIG_PROC_FS
+	if (!proc_create_net("xt_TARPIT", 0444, net->proc_net_stat, &stat_ops,
+			     sizeof(struct seq_net_private)))
+		return -ENOMEM;
+#endif
+	return 0;
+}
+
+static void __net_exit xt_tarpit_net_exit(struct net *net)
+{
+	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+	struct net_state *state = rcu_dereference_protected(tn->state, true);
+
+	remove_proc_entry("xt_TARPIT", net->proc_net_stat);
+	/* The namespace's devices and the readers of its file are gone. */
+	if (state)
+		free_state(state);
+}
+
+static struct pernet_operations xt_tarpit_net_ops = {
+	.init	= xt_tarpit_net_init,
+	.exit	= xt_tarpit_net_exit,
+	.id	= &xt_tarpit_net_id,
+	.size	= sizeof(struct xt_tarpit_net),
+};
+
+int xt_tarpit_register_net(void)
+{
+	return register_pernet_subsys(&xt_tarpit_net_ops);
+}
+
+void xt_tarpit_unregister_net(void)
+{
+	unregister_pernet_subsys(&xt_tarpit_net_ops);
+}
