@@ -18,12 +18,12 @@ enum xt_tarpit_variant {
 
 /* What a host that holds looks like; the value of xt_tarpit_tginfo_v1::profile. */
 enum xt_tarpit_profile {
-	XT_TARPIT_PROFILE_HOLD = 0,	/* a small first window: the peer is left with most of its data */
+	XT_TARPIT_PROFILE_HOLD = 0,	/* a small first window, so most data stays unsent */
 	XT_TARPIT_PROFILE_LINUX = 1,	/* the window and scale of Linux */
 };
 
 /* xt_tarpit_tginfo_v1::flags */
-#define XT_TARPIT_DRIP		0x01	/* send an octet of a banner now and then */
+#define XT_TARPIT_DRIP		0x01	/* send a byte of a banner now and then */
 #define XT_TARPIT_HAIRPIN	0x02	/* answer by the link that the packet came from */
 
 /* Revision 0. Padded to XT_ALIGN (8 bytes on 64-bit) by both sides. */
@@ -32,16 +32,16 @@ struct xt_tarpit_tginfo {
 };
 
 /*
- * Revision 1. A member that is 0 leaves the default. Profile and XT_TARPIT_DRIP are for
- * XT_TARPIT_TARPIT alone, the latter with XT_TARPIT_PROFILE_HOLD and no window only; a window is for
- * all but XT_TARPIT_RESET.
+ * Revision 1. A member that is 0 selects the default. A profile other than 0 and XT_TARPIT_DRIP are
+ * valid with XT_TARPIT_TARPIT only; XT_TARPIT_DRIP with XT_TARPIT_PROFILE_HOLD and no window
+ * only. A window is valid with all variants except XT_TARPIT_RESET.
  */
 struct xt_tarpit_tginfo_v1 {
 	__u8 variant;
 	__u8 profile;
 	__u8 flags;
-	__u8 ttl;		/* hop limit of the answers */
-	__u16 window;		/* window of the SYN-ACK, in octets */
+	__u8 ttl;		/* hop limit of the replies */
+	__u16 window;		/* window of the SYN-ACK, in bytes */
 	__u8 reserved[2];	/* 0 */
 };
 

@@ -113,7 +113,7 @@ static unsigned int tarpit_tg6_v1(struct sk_buff *skb, const struct xt_action_pa
  */
 static int tarpit_tg_check_hooks(const struct xt_tgchk_param *par)
 {
-	if (strcmp(par->table, "nat") || !(par->hook_mask & ~(1 << NF_INET_LOCAL_IN)))
+	if (strcmp(par->table, "nat") || !(par->hook_mask & ~BIT(NF_INET_LOCAL_IN)))
 		return 0;
 	pr_info_ratelimited("in the nat table, TARPIT is for INPUT only\n");
 	return -EINVAL;
@@ -125,7 +125,8 @@ static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo
 
 	if (err) {
 		pr_info_ratelimited("a rule with mode %u, profile %u, flags %#x, ttl %u and window %u is not supported by this version\n",
-				    rule->variant, rule->profile, rule->flags, rule->ttl, rule->window);
+				    rule->variant, rule->profile, rule->flags, rule->ttl,
+				    rule->window);
 		return err;
 	}
 	err = compat_checkentry_hooks(par, tarpit_tg_check_hooks);
@@ -144,8 +145,8 @@ static int tarpit_tg_check_v1(const struct xt_tgchk_param *par)
 	return check(par, par->targinfo);
 }
 
-#define TARPIT_HOOKS (1 << NF_INET_PRE_ROUTING | 1 << NF_INET_LOCAL_IN | 1 << NF_INET_FORWARD | \
-		      1 << NF_INET_LOCAL_OUT)
+#define TARPIT_HOOKS (BIT(NF_INET_PRE_ROUTING) | BIT(NF_INET_LOCAL_IN) | BIT(NF_INET_FORWARD) | \
+		      BIT(NF_INET_LOCAL_OUT))
 
 /* Any protocol is accepted: fail2ban and CrowdSec write rules without -p tcp. */
 static struct xt_target tarpit_tg_reg[] __read_mostly = {

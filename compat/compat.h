@@ -60,8 +60,8 @@ static inline bool skb_frags_readable(const struct sk_buff *skb)
 #endif
 
 /*
- * Before 7.2 (of what was looked at): a target has no function that judges the hooks of its rule;
- * its checkentry does that. An initializer, and what checkentry calls.
+ * In 6.1 and 6.12, not in 7.2: a target has no function that checks the hooks of its rule, so its
+ * checkentry does. An initializer, and what checkentry calls.
  */
 #ifdef COMPAT_HAS_CHECK_HOOKS
 #define COMPAT_CHECK_HOOKS(check) .check_hooks = (check),
@@ -73,7 +73,7 @@ static inline int compat_checkentry_hooks(const struct xt_tgchk_param *par,
 {
 	struct xt_tgchk_param any = *par;
 
-	/* Where a user-defined chain is called from is not said, then or later: it may be anywhere. */
+	/* 0 for a user-defined chain, which any base chain may call, now or later. */
 	if (!any.hook_mask)
 		any.hook_mask = ~0;
 	return check(&any);
