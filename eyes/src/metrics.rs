@@ -57,6 +57,9 @@ pub fn metrics(report: &Report) -> String {
         "Time that clients have lost, by the echoes of their timestamps.",
         report.trapped(),
     );
+    if !report.traced {
+        return page.0;
+    }
     page.one(
         "clients_open",
         gauge,
@@ -185,5 +188,26 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(!text.contains("kind=\"replies\""), "{text}");
+    }
+
+    #[test]
+    fn without_tracing_there_are_counters_and_no_clients() {
+        let mut report = sample();
+        report.traced = false;
+        let text = metrics(&report);
+        assert!(
+            text.contains("xt_tarpit_segments_total{kind=\"syn\"} 3\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("xt_tarpit_trapped_seconds_total 61.5\n"),
+            "{text}"
+        );
+        for name in ["clients", "source", "events_lost"] {
+            assert!(
+                !text.contains(&format!("xt_tarpit_{name}")),
+                "{name}\n{text}"
+            );
+        }
     }
 }

@@ -18,6 +18,9 @@ pub struct Report {
     pub listening_since: f64,
     /// The module's counters.
     pub counters: BTreeMap<String, u64>,
+    /// True if segments are traced; without it, all that follows is empty.
+    #[serde(skip)]
+    pub traced: bool,
     /// How many connections were seen.
     pub clients_seen: u64,
     /// How many of them were forgotten since there were too many.
@@ -146,6 +149,7 @@ pub fn sample() -> Report {
         time: 1000.0,
         listening_since: 900.0,
         counters: counters.map(|(name, n)| (name.to_string(), n)).into(),
+        traced: true,
         clients_seen: 9,
         clients_forgotten: 0,
         events_lost: 0,

@@ -51,7 +51,10 @@ impl Trace {
         let dir = instances.join(format!("{NAME}{}", process::id()));
         // One of our number that was killed left it; it is busy if it is not.
         let _ = fs::remove_dir(&dir);
-        fs::create_dir(&dir).map_err(|error| said(&dir, &error))?;
+        fs::create_dir(&dir).map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => format!("{}: lockdown forbids tracing", dir.display()),
+            _ => said(&dir, &error),
+        })?;
         // From here on, what was made goes with it.
         let mut trace = Self {
             dir,
@@ -60,7 +63,7 @@ impl Trace {
         };
         if !trace.dir.join(EVENT).exists() {
             return Err(format!(
-                "{TRACEFS}/{EVENT} is not there: this xt_TARPIT has no tracepoint"
+                "{TRACEFS}/{EVENT} is not there: the loaded xt_TARPIT is of another version, reload it"
             ));
         }
         trace.put("buffer_size_kb", BUFFER_KB)?;

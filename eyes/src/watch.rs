@@ -21,7 +21,8 @@ pub const EVERY: Duration = Duration::from_millis(500);
 /// Looks since it was made.
 #[derive(Debug)]
 pub struct Watch {
-    trace: Trace,
+    /// Or why there is none.
+    trace: Result<Trace>,
     held: Held,
     countries: Countries,
     lost: u64,
@@ -31,11 +32,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to look.
+    /// Begins to look. Without tracing it has the counters only; see [`Watch::traced`].
     ///
     /// # Errors
     ///
-    /// See [`Counters::read`], [`Trace::start`], [`Countries::open`].
+    /// See [`Counters::read`], [`Countries::open`].
     pub fn start(options: &Common) -> Result<Self> {
         let countries = options.geoip.as_deref().map(Countries::open);
         let counters = Counters::read()?;
@@ -43,12 +44,21 @@ impl Watch {
         let forget = Duration::from_secs(u64::from(options.forget) * 3600);
         Ok(Self {
             countries: countries.transpose()?.unwrap_or_default(),
-            trace: Trace::start(&counters)?,
+            trace: Trace::start(&counters),
             held: Held::new(sources, forget),
             lost: 0,
             started: Instant::now(),
             epoch: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
         })
+    }
+
+    /// Succeeds if clients and sources are seen.
+    ///
+    /// # Errors
+    ///
+    /// See [`Trace::start`].
+    pub fn traced(&self) -> Result<()> {
+        self.trace.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     /// For how long it has looked.
@@ -65,15 +75,18 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// See [`Trace::read`].
+    /// See [`Trace::read`], and without tracing [`Counters::read`].
     pub fn look(&mut self) -> Result<()> {
         let now = self.now();
         let (held, lost) = (&mut self.held, &mut self.lost);
-        self.trace.read(|line| match line {
-            Line::Segment(segment) => held.see(&segment, now),
-            Line::Lost(n) => *lost += n,
-            Line::Other => (),
-        })?;
+        match &mut self.trace {
+            Ok(trace) => trace.read(|line| match line {
+                Line::Segment(segment) => held.see(&segment, now),
+                Line::Lost(n) => *lost += n,
+                Line::Other => (),
+            })?,
+            Err(_) => drop(Counters::read()?), // fails after the module was unloaded
+        }
         self.held.expire(now);
         Ok(())
     }
@@ -116,6 +129,7 @@ impl Watch {
             time: seconds(self.now()),
             listening_since: seconds(self.epoch),
             counters: Counters::read()?.sums,
+            traced: self.trace.is_ok(),
             clients_seen: self.held.clients,
             clients_forgotten: self.held.evicted,
             events_lost: self.lost,

@@ -20,6 +20,11 @@ fn run(options: &Exporter) -> Result<()> {
     let end = end_of_process()?;
     let server = Server::start(options.listen)?;
     let mut watch = Watch::start(&options.common)?;
+    if let Err(why) = watch.traced() {
+        eprintln!(
+            "tarpit-exporter: only the counters are served, without clients and sources: {why}"
+        );
+    }
     while !end.load(Ordering::Relaxed) {
         let wish = server.wish(EVERY);
         watch.look()?;

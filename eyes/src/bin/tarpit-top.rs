@@ -26,6 +26,7 @@ fn run(options: &Top) -> Result<()> {
     }
     let end = end_of_process()?;
     let mut watch = Watch::start(&options.common)?;
+    watch.traced()?;
     let Some(seconds) = options.once else {
         let mut terminal = ratatui::try_init().map_err(|error| error.to_string())?;
         let done = live(&mut terminal, &mut watch, &end);

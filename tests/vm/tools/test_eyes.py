@@ -31,6 +31,7 @@ UNIT = Path("/usr/lib/systemd/system/tarpit-exporter.service")
 DASHBOARD = Path("/xt/eyes/grafana.json")
 METRICS = "http://127.0.0.1:12323/metrics"
 PROMETHEUS = "http://127.0.0.1:9090"
+NOBODY = ("setpriv", "--reuid=65534", "--clear-groups")
 # For how long the clients of the picture are held: `env SECONDS_HELD=3600` with --icount makes that of the docs.
 SECONDS_HELD = int(os.environ.get("SECONDS_HELD", "3"))
 
@@ -65,10 +66,11 @@ def held(lab, stack, family, address=None):
 
 
 @contextlib.contextmanager
-def exporter(lab, *options):
+def exporter(lab, *options, run_by=()):
     """The exporter in the server's namespace, which answers when the block begins; the process."""
     with lab.server.inside():
-        process = subprocess.Popen(["tarpit-exporter", *options], stderr=subprocess.PIPE, text=True)
+        argv = [*run_by, "tarpit-exporter", *options]
+        process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: fetch(lab, METRICS), what="the exporter answers")
         yield process
@@ -185,16 +187,15 @@ def test_what_came_too_fast_is_counted(lab):
 
 def test_what_is_missing_is_said(lab):
     how = {"check": False}
-    nobody = ("setpriv", "--reuid=65534", "--clear-groups")
-    for program in ("tarpit-top", "tarpit-exporter"):
-        once = ("--once=1",) if program == "tarpit-top" else ()
-        for argv, status, words in (
-            ((program, *once, "--geoip=/nowhere"), 1, "/nowhere: "),
-            ((*nobody, program, *once), 1, "this needs root"),
-            ((program, "--sources=0"), 2, "--sources"),
-        ):
-            done = lab.server.run(*argv, **how)
-            assert done.returncode == status and words in done.stderr, done
+    for argv, status, words in (
+        (("tarpit-top", "--once=1", "--geoip=/nowhere"), 1, "/nowhere: "),
+        (("tarpit-exporter", "--geoip=/nowhere"), 1, "/nowhere: "),
+        ((*NOBODY, "tarpit-top", "--once=1"), 1, "this needs root"),
+        (("tarpit-top", "--sources=0"), 2, "--sources"),
+        (("tarpit-exporter", "--sources=0"), 2, "--sources"),
+    ):
+        done = lab.server.run(*argv, **how)
+        assert done.returncode == status and words in done.stderr, done
     done = lab.server.run("tarpit-top", **how)
     assert done.returncode == 1 and "--once" in done.stderr
     with without_module(lab):
@@ -221,6 +222,20 @@ def test_the_module_may_go(lab):
     with exporter(lab) as process, without_module(lab):
         assert process.wait(20) == 1
         assert "xt_TARPIT" in process.stderr.read()
+
+
+def test_exporter_serves_counters_without_tracing(lab):
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(exporter(lab, run_by=NOBODY))
+        held(lab, stack, V4)
+        page = fetch(lab, METRICS)
+        assert 'xt_tarpit_segments_total{kind="established"} ' in page
+        assert "xt_tarpit_clients" not in page
+        with without_module(lab):
+            assert process.wait(20) == 1
+        first, last = process.stderr.read().splitlines()
+        assert "only the counters are served" in first and "this needs root" in first
+        assert "xt_TARPIT is not loaded" in last
 
 
 RUDE = {
