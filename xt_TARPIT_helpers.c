@@ -53,8 +53,8 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	 */
 	if (!xt_in(par) && !xt_tarpit_is_bridged(skb, par))
 		return XT_CONTINUE;
-	/* checkentry has made it, before the rule could match anything. */
-	if (WARN_ON_ONCE(!state))
+	/* checkentry has made it. xt_CHAOS of xtables-addons calls targets without checkentry. */
+	if (!state)
 		return NF_DROP;
 	call.columns = state->cpu->columns;
 	this_cpu_add(call.columns[XT_TARPIT_bytes_in], skb->len);
