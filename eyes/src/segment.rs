@@ -84,9 +84,11 @@ impl Line {
     /// Reads a line without its end.
     pub fn parse(line: &str) -> Self {
         // Before it stands the name of the process that was interrupted, which may be anything.
-        const EVENT: &str = ": xt_tarpit_segment: ";
-        if let Some(at) = line.rfind(EVENT) {
-            return segment(&line[at + EVENT.len()..]).map_or(Self::Other, Self::Segment);
+        // The second name is that of version 0.1.0.
+        for event in [": xt_tarpit_segment: ", ": segment: "] {
+            if let Some(at) = line.rfind(event) {
+                return segment(&line[at + event.len()..]).map_or(Self::Other, Self::Segment);
+            }
         }
         if line.starts_with("CPU:") && line.ends_with(" EVENTS]") {
             let count = line
@@ -201,8 +203,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_segment_is_read_as_it_was_written(segment in segments(), process in ".{0,16}") {
-            let line = format!("{process}-1 [001] ..s1. 5.0: xt_tarpit_segment: {}", shown(&segment));
-            prop_assert_eq!(Line::parse(&line), Line::Segment(segment));
+            for event in ["xt_tarpit_segment", "segment"] {
+                let line = format!("{process}-1 [001] ..s1. 5.0: {event}: {}", shown(&segment));
+                prop_assert_eq!(Line::parse(&line), Line::Segment(segment));
+            }
         }
 
         #[test]

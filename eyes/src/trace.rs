@@ -13,7 +13,11 @@ use crate::segment::{Kind, Line};
 use crate::Result;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
-const EVENT: &str = "events/xt_tarpit/xt_tarpit_segment";
+/// The tracepoint, and what it was called in version 0.1.0, whose module may still be loaded.
+const EVENTS: [&str; 2] = [
+    "events/xt_tarpit/xt_tarpit_segment",
+    "events/xt_tarpit/segment",
+];
 /// What instances are called, with the process's number behind.
 const NAME: &str = "xt_tarpit-";
 /// For each processor; some 5,000 segments, which are fetched twice a second.
@@ -25,6 +29,7 @@ const READS: u32 = 2000;
 #[derive(Debug)]
 pub struct Trace {
     dir: PathBuf,
+    event: &'static str,
     pipe: Option<File>,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
@@ -58,16 +63,20 @@ impl Trace {
         // From here on, what was made goes with it.
         let mut trace = Self {
             dir,
+            event: EVENTS[0],
             pipe: None,
             rest: Vec::new(),
         };
-        if !trace.dir.join(EVENT).exists() {
-            return Err(format!(
-                "{TRACEFS}/{EVENT} is not there: the loaded xt_TARPIT is of another version, reload it"
-            ));
-        }
+        trace.event = EVENTS
+            .into_iter()
+            .find(|event| trace.dir.join(event).exists())
+            .ok_or_else(|| {
+                let event = trace.event;
+                format!("{TRACEFS}/{event} is not there: the loaded xt_TARPIT is of another version, reload it")
+            })?;
         trace.put("buffer_size_kb", BUFFER_KB)?;
-        trace.put(&format!("{EVENT}/filter"), &filter(counters))?;
+        let event = trace.event;
+        trace.put(&format!("{event}/filter"), &filter(counters))?;
         let path = trace.dir.join("trace_pipe");
         let pipe = OpenOptions::new()
             .read(true)
@@ -75,7 +84,7 @@ impl Trace {
             .open(&path)
             .map_err(|error| said(&path, &error))?;
         trace.pipe = Some(pipe);
-        trace.put(&format!("{EVENT}/enable"), "1")?;
+        trace.put(&format!("{event}/enable"), "1")?;
         Ok(trace)
     }
 
@@ -90,7 +99,7 @@ impl Trace {
     ///
     /// The kernel does not write any more, since the module was unloaded.
     pub fn read(&mut self, mut each: impl FnMut(Line)) -> Result<()> {
-        let path = self.dir.join(EVENT).join("enable");
+        let path = self.dir.join(self.event).join("enable");
         if !fs::read_to_string(&path).is_ok_and(|text| text.starts_with('1')) {
             return Err("xt_TARPIT was unloaded".to_string());
         }
