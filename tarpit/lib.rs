@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The core of xt_TARPIT as a crate of the host, for its tests. The module is `tarpit`; in the
-//! kernel the same files are `mod tarpit` of `xt_TARPIT.rs`.
+//! The core of xt_TARPIT as a crate of the host, for its tests. The kernel module includes the same
+//! files as `mod tarpit` of `xt_TARPIT.rs`.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 #[path = "mod.rs"]
-pub mod tarpit;
+mod core_files;
+
+pub use core_files::*;

@@ -15,9 +15,9 @@ use common::{
 };
 use etherparse::TcpHeader;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use tarpit::tarpit::frozen::remember;
-use tarpit::tarpit::tcp::Segment;
-use tarpit::tarpit::{Addresses, Env, Key, Limit, Policy, Rule, Silence, V4, V6};
+use tarpit::frozen::remember;
+use tarpit::tcp::Segment;
+use tarpit::{Addresses, Env, Key, Limit, Policy, Rule, Silence, V4, V6};
 
 /// A rule and the world of the host that has it.
 #[derive(Arbitrary, Clone, Copy, Debug)]

@@ -17,11 +17,11 @@ use std::net::IpAddr;
 use common::{
     client_packet, family, hear, DRIP, HONEYPOT, KEY, LINUX, MODES, MSS, PLAIN, POLICIES, RESET,
 };
-use tarpit::tarpit::isn::{Flow, Ports};
-use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::stamp::{Offer, Told};
-use tarpit::tarpit::tcp::Flags;
-use tarpit::tarpit::{Env, Kind, Limit, Policy, Silence, V4, V6};
+use tarpit::isn::{Flow, Ports};
+use tarpit::seq::Seq;
+use tarpit::stamp::{Offer, Told};
+use tarpit::tcp::Flags;
+use tarpit::{Env, Kind, Limit, Policy, Silence, V4, V6};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;

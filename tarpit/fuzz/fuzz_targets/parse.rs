@@ -10,9 +10,9 @@ use etherparse::{
     TcpOptionElement,
 };
 use libfuzzer_sys::fuzz_target;
-use tarpit::tarpit::ip::{Datagram, Ecn};
-use tarpit::tarpit::tcp::{Options, Present, Segment, Timestamps};
-use tarpit::tarpit::{Packet, V4, V6};
+use tarpit::ip::{Datagram, Ecn};
+use tarpit::tcp::{Options, Present, Segment, Timestamps};
+use tarpit::{Packet, V4, V6};
 use tarpit_fuzz::common::{Family, CLOCK};
 use tarpit_fuzz::{family, Host, Version};
 

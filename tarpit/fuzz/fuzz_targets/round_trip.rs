@@ -8,12 +8,12 @@ use etherparse::TcpOptionElement;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::IpAddr;
-use tarpit::tarpit::ip::Ecn;
-use tarpit::tarpit::isn::{Flow, Ports};
-use tarpit::tarpit::reply::Window;
-use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::tcp::{Flags, Options, Present, Segment, Timestamps};
-use tarpit::tarpit::{Answer, Key, Packet, V4, V6};
+use tarpit::ip::Ecn;
+use tarpit::isn::{Flow, Ports};
+use tarpit::reply::Window;
+use tarpit::seq::Seq;
+use tarpit::tcp::{Flags, Options, Present, Segment, Timestamps};
+use tarpit::{Answer, Key, Packet, V4, V6};
 use tarpit_fuzz::common::{client_packet, Heard};
 use tarpit_fuzz::Version;
 

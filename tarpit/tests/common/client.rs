@@ -10,7 +10,7 @@
 
 use std::net::IpAddr;
 
-use tarpit::tarpit::Policy;
+use tarpit::Policy;
 
 use super::{client_packet, Heard, BANNER, DRIP, LINUX};
 

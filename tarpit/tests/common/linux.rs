@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use tarpit::tarpit::Policy;
+use tarpit::Policy;
 
 use super::{ask, client_packet, family, Heard, KEY, LINUX, MSS};
 

@@ -16,10 +16,8 @@ pub mod linux;
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
-use tarpit::tarpit::decide::{Mode, Profile};
-use tarpit::tarpit::{
-    Addresses, Answer as Said, Env, Key, Kind, Limit, Packet, Policy, Silence, V4, V6,
-};
+use tarpit::decide::{Mode, Profile};
+use tarpit::{Addresses, Answer as Said, Env, Key, Kind, Limit, Packet, Policy, Silence, V4, V6};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
 pub const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);

@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tarpit::tarpit::isn::{Flow, Ports};
-use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::V6;
-use tarpit::tarpit::{Key, Policy, Silence};
+use tarpit::isn::{Flow, Ports};
+use tarpit::seq::Seq;
+use tarpit::V6;
+use tarpit::{Key, Policy, Silence};
 
 use super::common::{
     self, ask, family, packet, summed, Answer, Family, Fields, Heard, Look, BANNER, DRIP, HONEYPOT,

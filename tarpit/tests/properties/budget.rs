@@ -3,7 +3,7 @@
 //! The budget of a source: a burst, and then one in an interval, whatever the clock says.
 
 use proptest::prelude::*;
-use tarpit::tarpit::reply::spend;
+use tarpit::reply::spend;
 
 use super::{numbers, tries};
 

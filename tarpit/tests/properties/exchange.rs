@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::tarpit::{Key, Limit, Policy, Silence};
+use tarpit::{Key, Limit, Policy, Silence};
 
 use super::common::client::{Client, Setup, Taken};
 use super::common::{ask, Answer, Family, Heard, DRIP, LINUX, PLAIN, POLICIES};

@@ -5,9 +5,9 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tarpit::tarpit::isn::{Flow, Ports};
-use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::{Key, Policy, V4, V6};
+use tarpit::isn::{Flow, Ports};
+use tarpit::seq::Seq;
+use tarpit::{Key, Policy, V4, V6};
 
 use super::any_packet::{packets, Asked};
 use super::common::{

@@ -3,8 +3,8 @@
 //! A connection that was running before the rule: what its client still has to send, it keeps.
 
 use proptest::prelude::*;
-use tarpit::tarpit::frozen::remember;
-use tarpit::tarpit::seq::Seq;
+use tarpit::frozen::remember;
+use tarpit::seq::Seq;
 
 use super::{numbers, tries};
 

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 
 use common::{Family, Fields, DRIP, MODES, RESET};
 use proptest::prelude::*;
-use tarpit::tarpit::{Key, Policy};
+use tarpit::{Key, Policy};
 
 /// What to try `cases` times, or as often as PROPTEST_CASES says. A failure prints its smallest
 /// example; one that was a bug becomes a test of its own, so nothing is written into the tree.

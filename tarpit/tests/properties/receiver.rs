@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::tarpit::{Key, Limit, Policy};
+use tarpit::{Key, Limit, Policy};
 
 use super::common::client::End;
 use super::common::{ask, client_packet, family, Answer, Heard, HONEYPOT};

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::common::{Family, Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
 use super::packets::extended;
 use super::LINUX_SYN;
-use tarpit::tarpit::{Addresses, Env, Limit, Packet, V4, V6};
+use tarpit::{Addresses, Env, Limit, Packet, V4, V6};
 
 #[test]
 fn writes_only_into_a_buffer_of_just_the_right_length() {

@@ -9,7 +9,7 @@ use super::common::{
     ask, family, packet, summed, Answer, Family, Fields, Heard, Host, Look, BOTH, CLOCK, KEY,
     MODES, MSS, THEIRS,
 };
-use tarpit::tarpit::{Limit, Policy, Silence};
+use tarpit::{Limit, Policy, Silence};
 
 const PAGE: &str = include_str!("../../../docs/wire-behaviour.md");
 

@@ -5,7 +5,7 @@
 
 use super::common::{dump, hex, Heard, Host, BANNER, BOTH, CLOCK, DRIP};
 use super::{aged, octets, stamp, LINUX_SYN};
-use tarpit::tarpit::{Limit, Policy, Silence};
+use tarpit::{Limit, Policy, Silence};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(DRIP))

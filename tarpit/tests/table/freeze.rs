@@ -5,9 +5,9 @@
 
 use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, POLICIES};
 use super::octets;
-use tarpit::tarpit::frozen::remember;
-use tarpit::tarpit::seq::Seq;
-use tarpit::tarpit::{Env, Key, Limit, Policy, Silence};
+use tarpit::frozen::remember;
+use tarpit::seq::Seq;
+use tarpit::{Env, Key, Limit, Policy, Silence};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES

@@ -4,7 +4,7 @@
 
 use super::common::{BOTH, CLOCK};
 use super::{octets, LINUX_SYN, LINUX_SYN_ACK};
-use tarpit::tarpit::Silence;
+use tarpit::Silence;
 
 #[test]
 fn answers_a_syn_with_the_options_it_offered() {

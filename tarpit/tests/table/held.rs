@@ -4,7 +4,7 @@
 
 use super::common::{Heard, BOTH, CLOCK, LINUX, PLAIN};
 use super::{aged, answers_aged, octets, stamp, waits};
-use tarpit::tarpit::Silence;
+use tarpit::Silence;
 
 // Acknowledgments.
 

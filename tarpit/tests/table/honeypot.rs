@@ -5,7 +5,7 @@
 
 use super::common::{ask, dump, Family, Heard, Host, BOTH, CLOCK, HONEYPOT, KEY};
 use super::{aged, octets, LINUX_SYN};
-use tarpit::tarpit::{Key, Limit, Policy, Silence};
+use tarpit::{Key, Limit, Policy, Silence};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(HONEYPOT))

@@ -4,7 +4,7 @@
 
 use super::common::{Host, BOTH, DRIP, HONEYPOT, LINUX, PLAIN, POLICIES, RESET};
 use super::{aged, octets, LINUX_SYN};
-use tarpit::tarpit::{Kind, Policy, Silence};
+use tarpit::{Kind, Policy, Silence};
 
 /// A segment by SEG.SEQ, SEG.ACK, its bits, the low half of its echo, and how many octets it has.
 type Segment = (

@@ -5,7 +5,7 @@
 
 use super::common::{Heard, Host, BOTH, KEY, LINUX, MSS, PLAIN};
 use super::{aged, answers_aged, octets};
-use tarpit::tarpit::{Env, Limit, Policy, Silence};
+use tarpit::{Env, Limit, Policy, Silence};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(LINUX))

@@ -39,7 +39,7 @@ mod trapped;
 mod untimed;
 
 use common::{dump, hex, Host, BOTH, CLOCK};
-use tarpit::tarpit::{Policy, Silence};
+use tarpit::{Policy, Silence};
 
 /// `count` octets of payload, as text.
 fn octets(count: usize) -> String {

@@ -4,7 +4,7 @@
 
 use super::common::{hear, Family, Host, BOTH, CLOCK, HONEYPOT, KEY, LINUX, MSS, PLAIN};
 use super::{LINUX_SYN, LINUX_SYN_ACK};
-use tarpit::tarpit::{Env, Wire};
+use tarpit::{Env, Wire};
 
 /// Addresses and ports of the fixtures' segments.
 fn wire(host: &Host) -> Wire {

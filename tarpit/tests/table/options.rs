@@ -8,7 +8,7 @@ use super::common::{
     dump, Family, Heard, BOTH, CLOCK, DRIP, HONEYPOT, LINUX, MODES, PLAIN, POLICIES, RESET,
 };
 use super::{answers_aged, octets, waits, LINUX_SYN};
-use tarpit::tarpit::{Policy, Rule, Silence};
+use tarpit::{Policy, Rule, Silence};
 
 /// The rule that these data are, if they are one.
 fn known(rule: &Rule) -> Option<Policy> {

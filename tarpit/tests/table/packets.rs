@@ -6,7 +6,7 @@ use super::common::{
     ask, dump, hex, packet, summed, Family, Fields, Heard, Host, BOTH, CLOCK, KEY, PLAIN, THEIRS,
 };
 use super::{LINUX_SYN, LINUX_SYN_ACK};
-use tarpit::tarpit::Silence;
+use tarpit::Silence;
 
 /// The length of a family's IP header.
 fn ip_len(host: &Host) -> usize {

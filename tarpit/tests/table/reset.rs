@@ -4,7 +4,7 @@
 
 use super::common::{dump, Host, BOTH, CLOCK, RESET};
 use super::{octets, LINUX_SYN};
-use tarpit::tarpit::{Limit, Silence};
+use tarpit::{Limit, Silence};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(RESET))

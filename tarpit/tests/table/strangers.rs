@@ -3,8 +3,8 @@
 //! Resets, SYN-ACKs, control bits that no connection sends, numbers that are not ours, and the budgets of such.
 
 use super::common::{ask, Family, Host, BOTH, KEY};
-use tarpit::tarpit::reply::spend;
-use tarpit::tarpit::{Key, Limit, Silence};
+use tarpit::reply::spend;
+use tarpit::{Key, Limit, Silence};
 
 #[test]
 fn is_silent_on_every_reset() {

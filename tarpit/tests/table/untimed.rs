@@ -5,7 +5,7 @@
 
 use super::common::{Host, BOTH, POLICIES};
 use super::octets;
-use tarpit::tarpit::{Limit, Silence};
+use tarpit::{Limit, Silence};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
