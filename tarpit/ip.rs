@@ -5,10 +5,9 @@
 //! [`Addresses::parse`] finds the TCP header behind options and extension headers and refuses what
 //! must not be answered whatever TCP says. [`Addresses::put_reversed`] writes the header of a reply.
 
+use super::checksum::{Sum, Writer};
 use super::decide::Silence;
-use super::isn::{siphash, Key};
-use super::reply::Answer;
-use core::mem::take;
+use super::siphash::{siphash, Key};
 
 /// Where a packet comes from and goes to, in one of the two versions of IP.
 ///
@@ -41,11 +40,21 @@ pub trait Addresses: Copy {
     /// least (RFC 4291, 2.5.1).
     fn source_hash(&self, key: &Key) -> u64;
 
-    /// Writes the header of the packet back that carries `tcp_len` bytes of TCP; what of it the checksum of TCP covers
-    /// (RFC 9293, 3.1: the addresses).
-    ///
-    /// `header` has [`Addresses::HEADER_LEN`] bytes; with another length the result is `None`.
-    fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum>;
+    /// Writes the header of a packet in the opposite direction that carries `tcp_len` bytes of TCP.
+    /// Returns the sum of the pseudo-header that the checksum of TCP covers (RFC 9293, 3.1), or
+    /// `None` unless `header` has [`Addresses::HEADER_LEN`] bytes.
+    fn put_reversed(&self, header: &mut [u8], fields: IpFields, tcp_len: u16) -> Option<Sum>;
+}
+
+/// The fields of a reply's IP header that follow neither from the packet nor from the length.
+#[derive(Clone, Copy, Debug)]
+pub struct IpFields {
+    /// The TTL or hop limit; 0 if the route gives it.
+    pub hop_limit: u8,
+    /// The flow label of IPv6: the lower 20 bits.
+    pub label: u32,
+    /// The identification of IPv4.
+    pub id: u16,
 }
 
 /// Where a segment came from and went to on the wire, in network byte order: `struct xt_tarpit_wire`.
@@ -206,28 +215,24 @@ impl Addresses for V4 {
     }
 
     #[inline(always)]
-    fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum> {
+    fn put_reversed(&self, header: &mut [u8], fields: IpFields, tcp_len: u16) -> Option<Sum> {
         let header: &mut [u8; V4_LEN] = header.try_into().ok()?;
         // CAST: the length of the header is 20.
         let len = tcp_len.checked_add(V4_LEN as u16)?;
-        let identification = match answer.ordinal {
-            // CAST: any 16 bits of the flow's number will do.
-            Some(ordinal) => (answer.flow.label() as u16).wrapping_add(ordinal),
-            None => 0,
-        };
-        let mut words = Writer::new(header, Sum(0));
+        let mut words = Writer::new(header, Sum::ZERO);
         words.put_all([
             0x4500_0000 | u32::from(len),
             // Only for show, since the header says DF (RFC 6864, 4.1).
-            u32::from(identification) << 16 | 0x4000,
-            u32::from(answer.hop_limit) << 24 | u32::from(TCP) << 16,
+            u32::from(fields.id) << 16 | 0x4000,
+            u32::from(fields.hop_limit) << 24 | u32::from(TCP) << 16,
             u32::from_be(self.destination),
             u32::from_be(self.source),
         ])?;
         let [c0, c1] = words.finish(None)?.fold();
         header[10] = c0;
         header[11] = c1;
-        Some(Sum(0).add(self.source).add(self.destination))
+        let sum = Sum::ZERO.add(self.source).add(self.destination);
+        Some(sum.add(protocol_and_len(tcp_len)))
     }
 }
 
@@ -326,24 +331,30 @@ impl Addresses for V6 {
     }
 
     #[inline(always)]
-    fn put_reversed(&self, header: &mut [u8], answer: &Answer, tcp_len: u16) -> Option<Sum> {
+    fn put_reversed(&self, header: &mut [u8], fields: IpFields, tcp_len: u16) -> Option<Sum> {
         let header: &mut [u8; V6_LEN] = header.try_into().ok()?;
-        let label = u64::from(answer.flow.label() & 0xf_ffff);
+        let label = u64::from(fields.label & 0xf_ffff);
         let first = 6u64 << 60
             | label << 32
             | u64::from(tcp_len) << 16
             | u64::from(TCP) << 8
-            | u64::from(answer.hop_limit);
+            | u64::from(fields.hop_limit);
         let ([s0, s1], [d0, d1]) = (self.source, self.destination);
         let (fixed, addresses) = header.split_first_chunk_mut::<8>()?;
         *fixed = first.to_be_bytes();
-        let mut words = Writer::new(addresses, Sum(0));
+        let mut words = Writer::new(addresses, Sum::ZERO);
         words.put_long(d0)?;
         words.put_long(d1)?;
         words.put_long(s0)?;
         words.put_long(s1)?;
-        words.finish(None)
+        Some(words.finish(None)?.add(protocol_and_len(tcp_len)))
     }
+}
+
+/// Returns the words of the pseudo-header behind the addresses, added up.
+const fn protocol_and_len(tcp_len: u16) -> u32 {
+    // CAST: widening.
+    ((TCP as u32) << 16 | tcp_len as u32).to_be()
 }
 
 const fn halves(address: [u8; 16]) -> [u64; 2] {
@@ -352,84 +363,4 @@ const fn halves(address: [u8; 16]) -> [u64; 2] {
         u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
         u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
     ]
-}
-
-/// Writes 32-bit words one after the other and adds them up (RFC 1071, 2, which says why the order of their octets does not
-/// matter to the sum).
-pub(super) struct Writer<'a> {
-    rest: &'a mut [u8],
-    sum: u64,
-}
-
-impl<'a> Writer<'a> {
-    /// Writes into a buffer; `sum` is what was added up before.
-    #[inline]
-    pub(super) fn new(buffer: &'a mut [u8], Sum(sum): Sum) -> Self {
-        Self { rest: buffer, sum }
-    }
-
-    /// Writes the next words; `None` when there is no room.
-    #[inline]
-    pub(super) fn put_all<const N: usize>(&mut self, words: [u32; N]) -> Option<()> {
-        let (next, rest) = take(&mut self.rest).split_at_mut_checked(4 * N)?;
-        for (place, word) in next.chunks_exact_mut(4).zip(words) {
-            let word = word.to_be();
-            place.copy_from_slice(&word.to_ne_bytes());
-            self.sum = self.sum.wrapping_add(u64::from(word));
-        }
-        self.rest = rest;
-        Some(())
-    }
-
-    /// Writes two words at once, as they lie in memory; `None` when there is no room.
-    #[inline(always)]
-    fn put_long(&mut self, long: u64) -> Option<()> {
-        let (next, rest) = take(&mut self.rest).split_first_chunk_mut::<8>()?;
-        *next = long.to_ne_bytes();
-        self.rest = rest;
-        // CAST: the two halves, exactly.
-        let halves = (long >> 32).wrapping_add(u64::from(long as u32));
-        self.sum = self.sum.wrapping_add(halves);
-        Some(())
-    }
-
-    /// Writes the octet that is left at the end; `None` when there is room for less, or more.
-    #[inline]
-    pub(super) fn finish(self, octet: Option<u8>) -> Option<Sum> {
-        match (self.rest, octet) {
-            ([last], Some(octet)) => {
-                *last = octet;
-                Some(Sum(self.sum).add(u32::from_ne_bytes([octet, 0, 0, 0])))
-            }
-            ([], None) => Some(Sum(self.sum)),
-            _ => None,
-        }
-    }
-}
-
-/// What was added up of a packet.
-#[derive(Clone, Copy, Debug)]
-pub struct Sum(u64);
-
-impl Sum {
-    /// The sum with the rest of what the checksum of TCP covers: protocol and length (RFC 9293, 3.1).
-    pub(super) fn of_tcp(self, tcp_len: u16) -> Self {
-        self.add((u32::from(TCP) << 16 | u32::from(tcp_len)).to_be())
-    }
-
-    const fn add(self, word: u32) -> Self {
-        Self(self.0.wrapping_add(word as u64))
-    }
-
-    /// The checksum, as it lies in memory.
-    pub(super) const fn fold(self) -> [u8; 2] {
-        // The carries: 64 bits fold to 32, 17 and 16.
-        let total = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
-        let total = (total & 0xffff)
-            .wrapping_add((total >> 16) & 0xffff)
-            .wrapping_add(total >> 32);
-        let total = (total & 0xffff).wrapping_add(total >> 16);
-        // CAST: what is left has 16 bits.
-        (!(total as u16)).to_ne_bytes()
-    }
 }

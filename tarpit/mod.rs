@@ -17,6 +17,7 @@
 //! The same files are `mod tarpit` of the kernel module and a crate for the host's tests
 //! (`lib.rs`), so they know neither the kernel's types nor the host's.
 
+mod checksum;
 pub mod decide;
 pub mod frozen;
 mod hold;
@@ -26,14 +27,16 @@ pub mod isn;
 mod kind;
 pub mod reply;
 pub mod seq;
+mod siphash;
 pub mod stamp;
 pub mod tcp;
 
 pub use decide::{Policy, Rule, Silence};
 pub use ip::{Addresses, Wire, V4, V6};
-pub use isn::{Key, Ports};
 pub use kind::Kind;
 pub use reply::{Answer, Limit};
+pub use siphash::Key;
+pub use tcp::Ports;
 
 use decide::{decide, Mode};
 use isn::Flow;
@@ -154,10 +157,8 @@ impl<A: Addresses> Packet<A> {
         let (header, tcp) = buffer.split_at_mut_checked(A::HEADER_LEN)?;
         // A segment of ours has at most 40 bytes; a buffer of another length is refused.
         let tcp_len = u16::try_from(tcp.len()).ok()?;
-        let pseudo = self
-            .addresses
-            .put_reversed(header, answer, tcp_len)?
-            .of_tcp(tcp_len);
+        let fields = answer.ip_fields();
+        let pseudo = self.addresses.put_reversed(header, fields, tcp_len)?;
         answer.put(self.segment.ports, pseudo, mss, tcp)
     }
 }

@@ -2,11 +2,12 @@
 
 //! An answer: one segment, and how it is written.
 
-use super::ip::{Sum, Writer};
-use super::isn::{Flow, Ports};
+use super::checksum::{Sum, Writer};
+use super::ip::IpFields;
+use super::isn::Flow;
 use super::kind::Kind;
 use super::seq::Seq;
-use super::tcp::{Flags, Options, Present, HEADER_LEN};
+use super::tcp::{Flags, Options, Ports, Present, HEADER_LEN};
 
 /// What is said to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,21 @@ impl Answer {
     #[inline]
     pub const fn needs_mss(&self) -> bool {
         self.options.present.has(Present::MSS) || !matches!(self.window, Window::Field(_))
+    }
+
+    /// Returns what the reply sets in its IP header.
+    #[inline(always)]
+    pub(super) const fn ip_fields(&self) -> IpFields {
+        let label = self.flow.label();
+        IpFields {
+            hop_limit: self.hop_limit,
+            label,
+            id: match self.ordinal {
+                // CAST: any 16 bits of the flow's number will do.
+                Some(ordinal) => (label as u16).wrapping_add(ordinal),
+                None => 0,
+            },
+        }
     }
 
     /// Writes the segment that answers one with these `ports`; `pseudo` is the sum of what its checksum

@@ -5,9 +5,9 @@
 //! [`Segment::parse`] turns bytes into a value that later code can trust; what it does not need
 //! (the window, the urgent pointer, the reserved bits) it does not read.
 
+use super::checksum::Writer;
 use super::decide::Silence;
-use super::ip::{Datagram, Ecn, Writer};
-use super::isn::Ports;
+use super::ip::{Datagram, Ecn};
 use super::seq::Seq;
 
 /// A TCP segment, as far as it matters to a receiver that delivers nothing.
@@ -29,6 +29,15 @@ pub struct Segment {
     pub len: usize,
     /// The ECN field of its IP header.
     pub ecn: Ecn,
+}
+
+/// The two ports of a segment, host order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
 }
 
 /// What a segment is, by its control bits.

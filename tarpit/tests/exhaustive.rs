@@ -17,11 +17,11 @@ use std::net::IpAddr;
 use common::{
     client_packet, family, hear, DRIP, HONEYPOT, KEY, LINUX, MODES, MSS, PLAIN, POLICIES, RESET,
 };
-use tarpit::isn::{Flow, Ports};
+use tarpit::isn::Flow;
 use tarpit::seq::Seq;
 use tarpit::stamp::{Offer, Told};
 use tarpit::tcp::Flags;
-use tarpit::{Env, Kind, Limit, Policy, Silence, V4, V6};
+use tarpit::{Env, Kind, Limit, Policy, Ports, Silence, V4, V6};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;

@@ -9,11 +9,11 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::net::IpAddr;
 use tarpit::ip::Ecn;
-use tarpit::isn::{Flow, Ports};
+use tarpit::isn::Flow;
 use tarpit::reply::Window;
 use tarpit::seq::Seq;
 use tarpit::tcp::{Flags, Options, Present, Segment, Timestamps};
-use tarpit::{Answer, Key, Packet, V4, V6};
+use tarpit::{Answer, Key, Packet, Ports, V4, V6};
 use tarpit_fuzz::common::{client_packet, Heard};
 use tarpit_fuzz::Version;
 

@@ -6,10 +6,9 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tarpit::isn::{Flow, Ports};
+use tarpit::isn::Flow;
 use tarpit::seq::Seq;
-use tarpit::V6;
-use tarpit::{Key, Policy, Silence};
+use tarpit::{Key, Policy, Ports, Silence, V6};
 
 use super::common::{
     self, ask, family, packet, summed, Answer, Family, Fields, Heard, Look, BANNER, DRIP, HONEYPOT,

@@ -5,9 +5,9 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use tarpit::isn::{Flow, Ports};
+use tarpit::isn::Flow;
 use tarpit::seq::Seq;
-use tarpit::{Key, Policy, V4, V6};
+use tarpit::{Key, Policy, Ports, V4, V6};
 
 use super::any_packet::{packets, Asked};
 use super::common::{
