@@ -7,12 +7,13 @@
 //! start there, so their SEG.SEQ is remembered, for a while and in a table of fixed size, which is the
 //! caller's ([`super::Limit::Frozen`], [`remember`]). All other answers need no memory.
 
-use super::decide::Silence;
+use super::drop_reason::Silence;
+use super::env::Env;
 use super::kind::Kind;
 use super::reply::{Answer, Budget};
 use super::seq::Seq;
-use super::tcp::{Flags, Options, Segment, Timestamps};
-use super::Env;
+use super::tcp::{Flags, Segment};
+use super::tcp_options::{Options, Timestamps};
 
 /// The ACK for a segment of a running connection, as if it were the first one.
 ///

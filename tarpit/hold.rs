@@ -5,15 +5,17 @@
 //! What the peer was told last, and when, comes back in its timestamps ([`super::stamp`]). The rest is
 //! patience: docs/hold.md has the reasons.
 
-use super::decide::{Profile, Silence, FIRST_WINDOW, LAST_CHANCE};
+use super::drop_reason::Silence;
+use super::env::Env;
 use super::frozen::freeze;
 use super::ip::Ecn;
 use super::isn::Flow;
 use super::kind::Kind;
+use super::policy::{Profile, FIRST_WINDOW, LAST_CHANCE};
 use super::reply::{Answer, Budget};
 use super::stamp::{self, Offer, Told};
-use super::tcp::{Flags, Options, Segment, Timestamps};
-use super::Env;
+use super::tcp::{Flags, Segment};
+use super::tcp_options::{Options, Timestamps};
 
 /// How far into its stream a peer's segment may lie, in octets, to pass as one of ours.
 ///
@@ -57,7 +59,7 @@ pub(super) fn hold(
         fin,
     };
     let offset = flow.stamp_offset();
-    let echo = echoed(segment, offset);
+    let echo = segment.echoed(offset);
     let (choice, trapped_ms) = match echo.and_then(|echo| Some((place.told(echo)?, echo))) {
         Some((told, echo)) => {
             let age_ms = stamp::age_ms(env.now_ms, echo);
@@ -96,12 +98,6 @@ pub(super) fn hold(
         trapped_ms,
         ..Answer::EMPTY
     })
-}
-
-/// The stamp that a segment echoes, in a flow whose stamps have this offset.
-pub(super) fn echoed(segment: &Segment, offset: u32) -> Option<u32> {
-    let theirs = segment.options.timestamps()?;
-    Some(theirs.echo.wrapping_sub(offset))
 }
 
 /// Where a segment lies in its stream, in octets after the SYN.

@@ -6,14 +6,15 @@
 //! Nothing is kept of what has come, so each segment is acknowledged as if none before it were missing.
 //! What was lost on the way stays lost; the peer goes on.
 
-use super::decide::{Policy, Silence};
-use super::hold::echoed;
+use super::drop_reason::Silence;
+use super::env::Env;
 use super::isn::Flow;
 use super::kind::Kind;
+use super::policy::Policy;
 use super::reply::{Answer, Budget};
 use super::stamp;
-use super::tcp::{Flags, Options, Segment, Timestamps};
-use super::Env;
+use super::tcp::{Flags, Segment};
+use super::tcp_options::{Options, Timestamps};
 
 /// How far into its stream a segment may lie, in octets, to pass as one of ours. Without an echo of ours,
 /// a blind guess passes with odds of 2^-8 ...
@@ -35,7 +36,7 @@ pub(super) fn take(
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
     let offset = flow.stamp_offset();
-    let echo = echoed(segment, offset);
+    let echo = segment.echoed(offset);
     let reach = match echo {
         Some(echo) if stamp::is_recent(env.now_ms, stamp::counted_at(echo, start)) => ECHOED_REACH,
         _ => REACH,
@@ -64,7 +65,7 @@ pub(super) fn take(
         seq: segment.ack,
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },
-        window: policy.first_window(segment),
+        window: policy.first_window(segment.options.has_timestamps()),
         options: Options::only(segment.options.timestamps().map(|theirs| {
             Timestamps {
                 // CAST: modulo 2^32, as sequence numbers are.

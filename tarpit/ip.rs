@@ -6,7 +6,7 @@
 //! must not be answered whatever TCP says. [`Addresses::put_reversed`] writes the header of a reply.
 
 use super::checksum::{Sum, Writer};
-use super::decide::Silence;
+use super::drop_reason::Silence;
 use super::siphash::{siphash, Key};
 
 /// Where a packet comes from and goes to, in one of the two versions of IP.

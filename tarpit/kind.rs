@@ -2,8 +2,6 @@
 
 //! What a packet is, for who counts them: each is one of these, whether it is answered or not.
 
-use super::tcp::{Control, Segment};
-
 /// What a packet is.
 ///
 /// What cannot be a segment of a connection has the name of the reason. RCV.NXT is what the answer said that
@@ -61,18 +59,6 @@ impl Kind {
         match self {
             Self::Established | Self::Data | Self::Ack => Self::Fin,
             other => other,
-        }
-    }
-
-    /// What a segment is where nobody looks at its numbers.
-    pub(super) const fn by_control(control: Control, segment: &Segment) -> Self {
-        match control {
-            Control::Syn => Self::Syn,
-            Control::SynAck => Self::SynAck,
-            Control::Ack { fin: true } => Self::Fin,
-            Control::Ack { fin: false } if segment.payload_len == 0 => Self::Ack,
-            Control::Ack { fin: false } => Self::Data,
-            Control::Other => Self::BadFlags,
         }
     }
 }

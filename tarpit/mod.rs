@@ -18,48 +18,37 @@
 //! (`lib.rs`), so they know neither the kernel's types nor the host's.
 
 mod checksum;
-pub mod decide;
+mod decide;
+mod drop_reason;
+mod env;
 pub mod frozen;
 mod hold;
 mod honeypot;
 pub mod ip;
 pub mod isn;
 mod kind;
+pub mod policy;
 pub mod reply;
 pub mod seq;
 mod siphash;
 pub mod stamp;
 pub mod tcp;
+pub mod tcp_options;
+pub mod window;
 
-pub use decide::{Policy, Rule, Silence};
+pub use drop_reason::Silence;
+pub use env::Env;
 pub use ip::{Addresses, Wire, V4, V6};
 pub use kind::Kind;
+pub use policy::{Policy, Rule};
 pub use reply::{Answer, Limit};
 pub use siphash::Key;
 pub use tcp::Ports;
 
-use decide::{decide, Mode};
+use decide::decide;
 use isn::Flow;
+use policy::Mode;
 use tcp::{Flags, Segment};
-
-/// What the world is like at the moment of the decision.
-#[derive(Clone, Copy, Debug)]
-pub struct Env<'a> {
-    /// The secret of the network namespace.
-    pub key: &'a Key,
-    /// A clock in milliseconds that does not go backwards; it may start and wrap anywhere.
-    pub now_ms: u32,
-    /// Addresses and ports that the segment had on the wire, where NAT has changed them since.
-    pub wire: Option<&'a Wire>,
-}
-
-impl Env<'_> {
-    /// The number of a packet that goes out now, in a connection that sends about one a minute.
-    const fn ordinal(&self) -> u16 {
-        // CAST: it wraps, as identifications do.
-        (self.now_ms >> 16) as u16
-    }
-}
 
 /// A packet that may get an answer.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,10 @@
 //! [`Segment::parse`] turns bytes into a value that later code can trust; what it does not need
 //! (the window, the urgent pointer, the reserved bits) it does not read.
 
-use super::checksum::Writer;
-use super::decide::Silence;
+use super::drop_reason::Silence;
 use super::ip::{Datagram, Ecn};
 use super::seq::Seq;
+use super::tcp_options::Options;
 
 /// A TCP segment, as far as it matters to a receiver that delivers nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,72 +110,8 @@ impl Flags {
     }
 }
 
-/// The options that the tarpit knows. Others are neither understood nor offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Which of them there are; what is said of the others means nothing.
-    pub present: Present,
-    /// Window scale, as a shift count.
-    pub window_scale: u8,
-    /// Maximum segment size in bytes, as received; that of a reply is the route's.
-    pub mss: u16,
-    /// Timestamps.
-    pub timestamps: Timestamps,
-}
-
-/// A set of options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Present(u8);
-
-impl Present {
-    /// None.
-    pub const NONE: Self = Self(0);
-    /// Maximum segment size.
-    pub const MSS: Self = Self(1);
-    /// Window scale.
-    pub const WINDOW_SCALE: Self = Self(2);
-    /// SACK-permitted.
-    pub const SACK_PERMITTED: Self = Self(4);
-    /// Timestamps.
-    pub const TIMESTAMPS: Self = Self(8);
-    /// All of these.
-    pub const ALL: Self = Self(15);
-
-    pub(super) const fn has(self, Self(other): Self) -> bool {
-        self.0 & other != 0
-    }
-
-    /// These and those of `other`.
-    pub const fn with(self, Self(other): Self) -> Self {
-        Self(self.0 | other)
-    }
-
-    const fn without(self, Self(other): Self) -> Self {
-        Self(self.0 & !other)
-    }
-}
-
-/// The timestamps option (RFC 7323, 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timestamps {
-    /// TSval: the sender's clock.
-    pub value: u32,
-    /// TSecr: the receiver's clock, echoed.
-    pub echo: u32,
-}
-
 /// The length of a header without options in bytes.
 pub(super) const HEADER_LEN: usize = 20;
-
-pub(super) mod kind {
-    //! Option kinds (IANA, TCP parameters).
-    pub(in super::super) const END: u8 = 0;
-    pub(in super::super) const NOP: u8 = 1;
-    pub(in super::super) const MSS: u8 = 2;
-    pub(in super::super) const WINDOW_SCALE: u8 = 3;
-    pub(in super::super) const SACK_PERMITTED: u8 = 4;
-    pub(in super::super) const TIMESTAMPS: u8 = 8;
-}
 
 impl Segment {
     /// Reads the segment of a packet.
@@ -219,177 +155,10 @@ impl Segment {
         // CAST: a payload is at most what the network layer can carry, far below 2^31.
         self.payload_len as u32
     }
-}
 
-impl Options {
-    /// None of them.
-    pub const NONE: Self = Self {
-        present: Present::NONE,
-        window_scale: 0,
-        mss: 0,
-        timestamps: Timestamps { value: 0, echo: 0 },
-    };
-
-    /// Timestamps and nothing else, if there are any.
-    pub(super) const fn only(timestamps: Option<Timestamps>) -> Self {
-        match timestamps {
-            Some(timestamps) => Self {
-                present: Present::TIMESTAMPS,
-                timestamps,
-                ..Self::NONE
-            },
-            None => Self::NONE,
-        }
-    }
-
-    /// What is answered to these of a SYN, of which there is `room` bytes: each that was offered, with a value of ours.
-    pub(super) fn accept(&self, window_scale: u8, timestamps: Timestamps, room: usize) -> Self {
-        let accepted = Self {
-            present: self.present.with(Present::MSS),
-            window_scale,
-            timestamps,
-            ..Self::NONE
-        };
-        // The reply must not have more bytes than the SYN. What was offered fits, since padding takes no
-        // more here than it took there. MSS, which answers no offer, comes with others if it fits too.
-        let keeps_mss = self.present.has(Present::MSS)
-            || self.present != Present::NONE && accepted.len() <= room;
-        if keeps_mss {
-            accepted
-        } else {
-            Self {
-                present: self.present.without(Present::MSS),
-                ..accepted
-            }
-        }
-    }
-
-    /// The timestamps, if there are any.
-    #[inline]
-    pub const fn timestamps(&self) -> Option<Timestamps> {
-        match self.has_timestamps() {
-            true => Some(self.timestamps),
-            false => None,
-        }
-    }
-
-    /// Returns true if there are timestamps.
-    #[inline]
-    pub const fn has_timestamps(&self) -> bool {
-        self.present.has(Present::TIMESTAMPS)
-    }
-
-    /// Reads options up to the end of the list or to the first one that is broken, as Linux does.
-    #[inline(always)]
-    fn parse(bytes: &[u8]) -> Self {
-        use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
-
-        match *bytes {
-            // Most segments have timestamps and nothing else (RFC 7323, appendix A) ...
-            [NOP, NOP, TIMESTAMPS, 10, a, b, c, d, e, f, g, h] => Self {
-                present: Present::TIMESTAMPS,
-                timestamps: Timestamps::read([a, b, c, d], [e, f, g, h]),
-                ..Self::NONE
-            },
-            // ... and most SYNs are Linux'.
-            [MSS, 4, m, n, SACK_PERMITTED, 2, TIMESTAMPS, 10, a, b, c, d, e, f, g, h, NOP, WINDOW_SCALE, 3, shift] => {
-                Self {
-                    present: Present::ALL,
-                    window_scale: shift,
-                    mss: u16::from_be_bytes([m, n]),
-                    timestamps: Timestamps::read([a, b, c, d], [e, f, g, h]),
-                }
-            }
-            [] => Self::NONE,
-            _ => Self::parse_any(bytes),
-        }
-    }
-
-    /// The same, one by one.
-    #[inline(never)]
-    fn parse_any(mut bytes: &[u8]) -> Self {
-        let mut options = Self::NONE;
-        loop {
-            let (present, rest) = match *bytes {
-                [kind::NOP, ref rest @ ..] => (Present::NONE, rest),
-                [kind::MSS, 4, a, b, ref rest @ ..] => {
-                    options.mss = u16::from_be_bytes([a, b]);
-                    (Present::MSS, rest)
-                }
-                [kind::WINDOW_SCALE, 3, shift, ref rest @ ..] => {
-                    options.window_scale = shift;
-                    (Present::WINDOW_SCALE, rest)
-                }
-                [kind::SACK_PERMITTED, 2, ref rest @ ..] => (Present::SACK_PERMITTED, rest),
-                [kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h, ref rest @ ..] => {
-                    options.timestamps = Timestamps::read([a, b, c, d], [e, f, g, h]);
-                    (Present::TIMESTAMPS, rest)
-                }
-                [kind::END, ..] | [] => return options,
-                // A length below two would not get us further (RFC 9293, 3.1).
-                [_, len, ..] if len >= 2 => match bytes.get(usize::from(len)..) {
-                    Some(rest) => (Present::NONE, rest),
-                    None => return options,
-                },
-                _ => return options,
-            };
-            options.present = options.present.with(present);
-            bytes = rest;
-        }
-    }
-
-    /// The length of these options in bytes, padded as [`Options::put`] writes them.
-    #[inline]
-    pub(super) const fn len(&self) -> usize {
-        // In words, four bits for each set: SACK-permitted takes the place of the padding before
-        // timestamps.
-        const WORDS: u64 = 0x5443_5443_3221_2110;
-        // CAST: widening; four bits.
-        4 * (WORDS >> (4 * (self.present.0 & 15)) & 15) as usize
-    }
-
-    /// Writes the options in Linux' order; the MSS is `mss`.
-    #[inline(always)]
-    pub(super) fn put(&self, mss: u16, words: &mut Writer<'_>) -> Option<()> {
-        use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
-
-        const MSS_WORD: u32 = u32::from_be_bytes([MSS, 4, 0, 0]);
-        const SACK_WORD: u32 = u32::from_be_bytes([NOP, NOP, SACK_PERMITTED, 2]);
-        const STAMP_WORD: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
-        const BOTH_WORD: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
-        const SCALE_WORD: u32 = u32::from_be_bytes([NOP, WINDOW_SCALE, 3, 0]);
-
-        let Timestamps { value, echo } = self.timestamps;
-        let mss = MSS_WORD | u32::from(mss);
-        let scale = SCALE_WORD | u32::from(self.window_scale);
-        match self.present {
-            Present::NONE => return Some(()),
-            Present::TIMESTAMPS => return words.put_all([STAMP_WORD, value, echo]),
-            Present::ALL => return words.put_all([mss, BOTH_WORD, value, echo, scale]),
-            _ => {}
-        }
-        let has = |option| self.present.has(option);
-        if has(Present::MSS) {
-            words.put_all([mss])?;
-        }
-        match (has(Present::TIMESTAMPS), has(Present::SACK_PERMITTED)) {
-            (true, true) => words.put_all([BOTH_WORD, value, echo])?,
-            (true, false) => words.put_all([STAMP_WORD, value, echo])?,
-            (false, true) => words.put_all([SACK_WORD])?,
-            (false, false) => {}
-        }
-        if has(Present::WINDOW_SCALE) {
-            words.put_all([scale])?;
-        }
-        Some(())
-    }
-}
-
-impl Timestamps {
-    const fn read(value: [u8; 4], echo: [u8; 4]) -> Self {
-        Self {
-            value: u32::from_be_bytes(value),
-            echo: u32::from_be_bytes(echo),
-        }
+    /// The stamp that the segment echoes, in a flow whose stamps have this offset.
+    pub(super) fn echoed(&self, stamp_offset: u32) -> Option<u32> {
+        let theirs = self.options.timestamps()?;
+        Some(theirs.echo.wrapping_sub(stamp_offset))
     }
 }

@@ -11,7 +11,8 @@ use etherparse::{
 };
 use libfuzzer_sys::fuzz_target;
 use tarpit::ip::{Datagram, Ecn};
-use tarpit::tcp::{Options, Present, Segment, Timestamps};
+use tarpit::tcp::Segment;
+use tarpit::tcp_options::{Options, Present, Timestamps};
 use tarpit::{Packet, V4, V6};
 use tarpit_fuzz::common::{Family, CLOCK};
 use tarpit_fuzz::{family, Host, Version};

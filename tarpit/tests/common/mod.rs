@@ -16,7 +16,7 @@ pub mod linux;
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
-use tarpit::decide::{Mode, Profile};
+use tarpit::policy::{Mode, Profile};
 use tarpit::{Addresses, Answer as Said, Env, Key, Kind, Limit, Packet, Policy, Silence, V4, V6};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
