@@ -58,8 +58,8 @@ struct xt_tarpit_reply {
 };
 
 /*
- * What a packet is, as tarpit/kind.rs has it, in the same order; each is a column of what is
- * counted.
+ * The classes of packets, in the order of tarpit/segment_class.rs. Each is a column of the
+ * statistics.
  */
 #define XT_TARPIT_KINDS(kind, last)						\
 	kind(syn) kind(established) kind(data) kind(probe) kind(keepalive)	\

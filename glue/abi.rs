@@ -4,8 +4,8 @@
 
 use crate::tarpit::{
     Key,
-    Kind,
     Rule,
+    SegmentClass,
     Wire, //
 };
 use core::ptr::NonNull;
@@ -77,7 +77,7 @@ static_assert!(size_of::<Wire>() == 36);
 static_assert!(core::mem::offset_of!(State, sources) == 16 + 8 * TABLE_SIZE);
 static_assert!(size_of::<Key>() == 16);
 static_assert!(size_of::<Rule>() == 8);
-static_assert!(Kind::Checksum as u32 == 17);
+static_assert!(SegmentClass::Checksum as u32 == 17);
 
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;

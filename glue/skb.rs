@@ -7,8 +7,8 @@
 
 use super::abi::{self, Call, Facts, Reply, SkBuff};
 use crate::tarpit::{
-    Kind,
     Ports, //
+    SegmentClass,
 };
 use core::{
     mem::ManuallyDrop,
@@ -69,10 +69,10 @@ impl<'a> Incoming<'a> {
         copied.then_some(part)
     }
 
-    /// Counts a packet that is no segment, by what is wrong with it.
-    pub(super) fn count(&self, kind: Kind) {
-        // CAST: the number of a kind is its column.
-        self.count_in(kind as u32);
+    /// Counts a packet of this class, which holds no TCP segment.
+    pub(super) fn count(&self, class: SegmentClass) {
+        // CAST: the number of a class is its column.
+        self.count_in(class as u32);
     }
 
     /// Counts an answer to an unverified segment. Returns how many this CPU has given in `second`, a
@@ -94,14 +94,15 @@ impl<'a> Incoming<'a> {
 
     /// Counts the segment `offset` bytes into the packet, and shows it to who traces; its client was held for
     /// `age_ms` since the answer before.
-    pub(super) fn saw(&self, kind: Kind, offset: usize, age_ms: u32) {
+    pub(super) fn saw(&self, class: SegmentClass, offset: usize, age_ms: u32) {
         // SAFETY: `skb` and `call` are valid by the type invariant; the callee only reads.
-        // CAST: the number of a kind is its column; an offset into the packet, whose length is a `u32`.
+        // CAST: the number of a class is its column; an offset into the packet, whose length is a
+        // `u32`.
         unsafe {
             abi::xt_tarpit_saw(
                 self.skb.as_ptr(),
                 self.call.as_ptr(),
-                kind as u32,
+                class as u32,
                 offset as u32,
                 age_ms,
             )

@@ -12,12 +12,12 @@ use super::{
 };
 use crate::tarpit::{
     Addresses,
+    DropReason,
     Env,
-    Kind,
     Packet,
     Policy,
     Rule,
-    Silence,
+    SegmentClass,
     V4,
     V6, //
 };
@@ -95,8 +95,10 @@ fn take<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
     // CAST: widening.
     match Packet::<A>::parse(incoming.headers(), facts.len as usize) {
         Ok(packet) => answer(incoming, facts, &packet),
-        Err(Silence::Truncated) if incoming.is_nonlinear() => take_scattered::<A>(incoming, facts),
-        Err(silence) => refuse(&incoming, silence),
+        Err(DropReason::Truncated) if incoming.is_nonlinear() => {
+            take_scattered::<A>(incoming, facts)
+        }
+        Err(reason) => refuse(&incoming, reason),
     }
 }
 
@@ -108,17 +110,17 @@ fn take_scattered<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint
     let packet = match incoming.copy(&mut buffer) {
         // CAST: widening.
         Some(headers) => Packet::<A>::parse(headers, facts.len as usize),
-        None => Err(Silence::Truncated),
+        None => Err(DropReason::Truncated),
     };
     match packet {
         Ok(packet) => answer(incoming, facts, &packet),
-        Err(silence) => refuse(&incoming, silence),
+        Err(reason) => refuse(&incoming, reason),
     }
 }
 
-/// What cannot be read as a segment is counted, and dropped.
-fn refuse(incoming: &Incoming<'_>, silence: Silence) -> c_uint {
-    incoming.count(silence.kind());
+/// Counts a packet that holds no TCP segment, and drops it.
+fn refuse(incoming: &Incoming<'_>, reason: DropReason) -> c_uint {
+    incoming.count(reason.class());
     abi::NF_DROP
 }
 
@@ -145,16 +147,16 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
     };
     // Looked at where it was written, and not moved.
     let mut decision = packet.respond(&policy, &env);
-    let (kind, offset) = (packet.kind(&decision), packet.transport_offset());
+    let (class, offset) = (packet.class(&decision), packet.transport_offset());
     let Ok(answer) = &mut decision else {
-        incoming.saw(kind, offset, 0);
+        incoming.saw(class, offset, 0);
         return abi::NF_DROP;
     };
     if !incoming.checksum_is_right(offset) {
-        incoming.saw(Kind::Checksum, offset, 0);
+        incoming.saw(SegmentClass::Checksum, offset, 0);
         return abi::NF_DROP;
     }
-    incoming.saw(kind, offset, answer.trapped_ms);
+    incoming.saw(class, offset, answer.trapped_ms);
     let limit = packet.limit(answer, env.key);
     match limit::admit(limit, answer, state, &incoming, facts.now_ms) {
         Admission::Granted => {}

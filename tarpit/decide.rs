@@ -7,15 +7,15 @@
 //! probes for ever (RFC 9293, 3.8.6.1), as long as its probes are answered with the right numbers; one
 //! that was closed wants to get rid of an octet from time to time.
 
-use super::drop_reason::Silence;
+use super::drop_reason::DropReason;
 use super::env::Env;
 use super::hold::{hold, Manner};
 use super::honeypot::take;
 use super::ip::Ecn;
 use super::isn::Flow;
-use super::kind::Kind;
 use super::policy::{Mode, Policy, Profile, FIRST_WINDOW};
 use super::reply::{Answer, Budget};
+use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::stamp::{Offer, Told};
 use super::tcp::{Control, Flags, Segment, HEADER_LEN};
@@ -33,14 +33,18 @@ pub(super) fn decide(
     flow: Flow,
     policy: &Policy,
     env: &Env<'_>,
-) -> Result<Answer, Silence> {
+) -> Result<Answer, DropReason> {
     let mut answer = match (policy.mode, control) {
         // RFC 9293, 3.10.7.1: nobody is here.
-        (Mode::Reset, _) => reset(segment, kind_by_control(control, segment), Budget::Everyone),
+        (Mode::Reset, _) => reset(
+            segment,
+            class_by_control(control, segment),
+            Budget::Everyone,
+        ),
         // 3.10.7.2: a connection is wanted.
         (_, Control::Syn) => syn_ack(segment, flow, policy, env),
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
-        (_, Control::SynAck) => reset(segment, Kind::SynAck, Budget::Source),
+        (_, Control::SynAck) => reset(segment, SegmentClass::SynAck, Budget::Source),
         // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
         (Mode::Tarpit { profile, drip }, Control::Ack { fin }) => {
             let manner = Manner {
@@ -55,11 +59,11 @@ pub(super) fn decide(
         }
         (Mode::Honeypot, Control::Ack { fin }) => take(segment, flow, fin, policy, env)?,
         // 3.10.7.4 would drop it in any state.
-        (_, Control::Other) => return Err(Silence::BadFlags),
+        (_, Control::Other) => return Err(DropReason::BadFlags),
     };
     // What is not verified must not be amplified. The octet that we send goes to verified peers only.
     if answer.tcp_len() > segment.len.saturating_add(answer.payload_len()) {
-        return Err(Silence::TooShort(answer.kind));
+        return Err(DropReason::WouldAmplify(answer.class));
     }
     answer.flow = flow;
     answer.hop_limit = policy.hop_limit;
@@ -96,7 +100,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
         && syn.flags.0 & Flags::ECN_SETUP.0 == Flags::ECN_SETUP.0
         && syn.ecn == Ecn::NOT_ECT;
     Answer {
-        kind: Kind::Syn,
+        class: SegmentClass::Syn,
         seq: isn,
         ack: syn.seq.after(1),
         flags: if ecn {
@@ -116,7 +120,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
 }
 
 /// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
-fn reset(segment: &Segment, kind: Kind, budget: Budget) -> Answer {
+fn reset(segment: &Segment, class: SegmentClass, budget: Budget) -> Answer {
     let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
     } else {
@@ -126,7 +130,7 @@ fn reset(segment: &Segment, kind: Kind, budget: Budget) -> Answer {
         (Seq(0), next, Flags::RST_ACK)
     };
     Answer {
-        kind,
+        class,
         seq,
         ack,
         flags,
@@ -136,13 +140,13 @@ fn reset(segment: &Segment, kind: Kind, budget: Budget) -> Answer {
 }
 
 /// What a segment is where nobody looks at its numbers.
-const fn kind_by_control(control: Control, segment: &Segment) -> Kind {
+const fn class_by_control(control: Control, segment: &Segment) -> SegmentClass {
     match control {
-        Control::Syn => Kind::Syn,
-        Control::SynAck => Kind::SynAck,
-        Control::Ack { fin: true } => Kind::Fin,
-        Control::Ack { fin: false } if segment.payload_len == 0 => Kind::Ack,
-        Control::Ack { fin: false } => Kind::Data,
-        Control::Other => Kind::BadFlags,
+        Control::Syn => SegmentClass::Syn,
+        Control::SynAck => SegmentClass::SynAck,
+        Control::Ack { fin: true } => SegmentClass::Fin,
+        Control::Ack { fin: false } if segment.payload_len == 0 => SegmentClass::Ack,
+        Control::Ack { fin: false } => SegmentClass::Data,
+        Control::Other => SegmentClass::BadFlags,
     }
 }

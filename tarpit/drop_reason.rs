@@ -1,55 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a packet is not answered.
+//! Why a packet gets no reply.
 
-use super::kind::Kind;
+use super::segment_class::SegmentClass;
 
-/// Why a packet is not answered.
+/// Why a packet gets no reply, in the manner of the kernel's `enum skb_drop_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// The headers are not all there, or not all readable.
+pub enum DropReason {
+    /// The headers are not complete, or more of the packet has to be read for them.
     Truncated,
-    /// A header contradicts itself or the packet's length.
+    /// A header contradicts itself or the length of the packet.
     Malformed,
-    /// A fragment; what the stack has reassembled is none.
+    /// A fragment. A packet that the stack has reassembled is none.
     Fragment,
-    /// Another protocol, or one hidden behind headers that are not looked behind.
+    /// Another protocol, or an extension header that hides it.
     NotTcp,
     /// An address that is not one host's.
     NotUnicast,
-    /// A reset is never answered.
+    /// A reset. None ever gets a reply.
     Reset,
-    /// Control bits that no connection ever sends: NULL, Xmas, SYN with FIN.
+    /// Control bits that no connection sends: NULL, Xmas, SYN with FIN.
     BadFlags,
-    /// A segment whose numbers do not fit any answer of ours.
+    /// The numbers fit no reply of ours.
     NotOurs,
     /// The acknowledgment that ends the handshake.
-    Handshake,
-    /// Another one that expects no answer.
+    HandshakeAck,
+    /// Another acknowledgment to which a receiver does not reply.
     BareAck,
-    /// Data that are left in flight a while longer.
-    Patience,
-    /// The answer would be longer than the packet. None is: whoever changes the answers is kept from it.
-    TooShort(Kind),
+    /// Data that stays in flight until a later retransmission.
+    Deferred,
+    /// The reply would be longer than the packet. No reply is: this keeps a change of the replies
+    /// from making us an amplifier.
+    WouldAmplify(SegmentClass),
 }
 
-impl Silence {
-    /// What it is that is not answered, unless it is a FIN.
+impl DropReason {
+    /// Returns the class of a segment without FIN that is dropped for this reason.
     #[inline]
-    pub const fn kind(self) -> Kind {
+    pub const fn class(self) -> SegmentClass {
         match self {
-            Self::Truncated => Kind::Truncated,
-            Self::Malformed => Kind::Malformed,
-            Self::Fragment => Kind::Fragment,
-            Self::NotTcp => Kind::NotTcp,
-            Self::NotUnicast => Kind::NotUnicast,
-            Self::Reset => Kind::Rst,
-            Self::BadFlags => Kind::BadFlags,
-            Self::NotOurs => Kind::NotOurs,
-            Self::Handshake => Kind::Established,
-            Self::BareAck => Kind::Ack,
-            Self::Patience => Kind::Data,
-            Self::TooShort(kind) => kind,
+            Self::Truncated => SegmentClass::Truncated,
+            Self::Malformed => SegmentClass::Malformed,
+            Self::Fragment => SegmentClass::Fragment,
+            Self::NotTcp => SegmentClass::NotTcp,
+            Self::NotUnicast => SegmentClass::NotUnicast,
+            Self::Reset => SegmentClass::Rst,
+            Self::BadFlags => SegmentClass::BadFlags,
+            Self::NotOurs => SegmentClass::NotOurs,
+            Self::HandshakeAck => SegmentClass::Established,
+            Self::BareAck => SegmentClass::Ack,
+            Self::Deferred => SegmentClass::Data,
+            Self::WouldAmplify(class) => class,
         }
     }
 }

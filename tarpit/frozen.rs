@@ -7,10 +7,10 @@
 //! start there, so their SEG.SEQ is remembered, for a while and in a table of fixed size, which is the
 //! caller's ([`super::Limit::Frozen`], [`remember`]). All other answers need no memory.
 
-use super::drop_reason::Silence;
+use super::drop_reason::DropReason;
 use super::env::Env;
-use super::kind::Kind;
 use super::reply::{Answer, Budget};
+use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -18,12 +18,12 @@ use super::tcp_options::{Options, Timestamps};
 /// The ACK for a segment of a running connection, as if it were the first one.
 ///
 /// Only data are answered, so two tarpits never have an answer for each other.
-pub(super) fn freeze(segment: &Segment, env: &Env<'_>) -> Result<Answer, Silence> {
+pub(super) fn freeze(segment: &Segment, env: &Env<'_>) -> Result<Answer, DropReason> {
     if segment.payload_len == 0 {
-        return Err(Silence::NotOurs);
+        return Err(DropReason::NotOurs);
     }
     Ok(Answer {
-        kind: Kind::Midstream,
+        class: SegmentClass::Midstream,
         seq: segment.ack,
         ack: segment.seq,
         flags: Flags::ACK,

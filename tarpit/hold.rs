@@ -5,14 +5,14 @@
 //! What the peer was told last, and when, comes back in its timestamps ([`super::stamp`]). The rest is
 //! patience: docs/hold.md has the reasons.
 
-use super::drop_reason::Silence;
+use super::drop_reason::DropReason;
 use super::env::Env;
 use super::frozen::freeze;
 use super::ip::Ecn;
 use super::isn::Flow;
-use super::kind::Kind;
 use super::policy::{Profile, FIRST_WINDOW, LAST_CHANCE};
 use super::reply::{Answer, Budget};
+use super::segment_class::SegmentClass;
 use super::stamp::{self, Offer, Told};
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -41,7 +41,7 @@ pub(super) fn hold(
     fin: bool,
     manner: &Manner,
     env: &Env<'_>,
-) -> Result<Answer, Silence> {
+) -> Result<Answer, DropReason> {
     let &Manner { profile, drip, .. } = manner;
     // If we send no data, SEG.ACK is always our ISN + 1.
     let (first_octet, sent) = if drip {
@@ -76,7 +76,7 @@ pub(super) fn hold(
     // The echo may be made up: a rule without drip never talks.
     let talks = drip && choice.talks && sent < u16::MAX;
     Ok(Answer {
-        kind: if fin { Kind::Fin } else { choice.kind },
+        class: if fin { SegmentClass::Fin } else { choice.class },
         seq: segment.ack,
         // RCV.NXT: what was acknowledged is never taken back.
         ack: first_octet.after(tells.received),
@@ -119,11 +119,11 @@ impl Place {
     }
 
     /// Why this, empty and not before RCV.NXT, gets no answer, if the stream starts at `first`.
-    const fn acknowledges(self, first: i32) -> Silence {
+    const fn acknowledges(self, first: i32) -> DropReason {
         if self.start == first {
-            Silence::Handshake
+            DropReason::HandshakeAck
         } else {
-            Silence::BareAck
+            DropReason::BareAck
         }
     }
 
@@ -140,7 +140,7 @@ impl Place {
 const LONGEST_MS: u32 = 86_400_000;
 
 /// The answer to a segment that says what its sender was told, and how long ago.
-fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choice, Silence> {
+fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choice, DropReason> {
     let Place { start, end, fin } = place;
     let drip = manner.drip;
     // CAST: positions in the stream are below 2^31.
@@ -157,40 +157,40 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
         if start >= next {
             return Err(match told.offer {
                 Offer::Open => place.acknowledges(next),
-                _ => Silence::BareAck,
+                _ => DropReason::BareAck,
             });
         }
         // Where a stream begins that we talk to, only its first segments tell.
-        let kind = if next == 0 || told.offer == Offer::Open {
-            Kind::KeepAlive
+        let class = if next == 0 || told.offer == Offer::Open {
+            SegmentClass::KeepAlive
         } else {
-            Kind::Probe
+            SegmentClass::Probe
         };
         let offer = offered_at(told.offer, age_ms, drip);
         return Ok(Choice {
             budget: budget_of_empty(start, told.offer, manner),
-            ..Choice::window(kind, told.received, offer)
+            ..Choice::window(class, told.received, offer)
         });
     }
     if end <= next {
         // It brings nothing new (RFC 9293, 3.10.7.4: not acceptable, so acknowledged).
-        let kind = if start == next.wrapping_sub(1) {
-            Kind::KeepAlive
+        let class = if start == next.wrapping_sub(1) {
+            SegmentClass::KeepAlive
         } else {
-            Kind::Data
+            SegmentClass::Data
         };
-        return Ok(Choice::window(kind, told.received, Offer::Closed));
+        return Ok(Choice::window(class, told.received, Offer::Closed));
     }
     if start > next {
         // What is missing before it comes again, and is not missed.
-        return Err(Silence::Patience);
+        return Err(DropReason::Deferred);
     }
     // CAST: `end` is above `next`.
     taken(told, end.wrapping_sub(next) as u32, place, age_ms, manner)
 }
 
 /// The answer to a segment that says nothing of what its sender was told.
-const fn untimed(place: Place) -> Result<Choice, Silence> {
+const fn untimed(place: Place) -> Result<Choice, DropReason> {
     let Place { start, end, .. } = place;
     // An empty segment before the stream can only be a keep-alive; others are acknowledgments, as Linux
     // does not probe as long as it has data in flight, and the last octet of them is never taken. A FIN
@@ -199,20 +199,24 @@ const fn untimed(place: Place) -> Result<Choice, Silence> {
         return Err(place.acknowledges(0));
     }
     if start < 0 {
-        let kind = if end > 0 { Kind::Data } else { Kind::KeepAlive };
-        return Ok(Choice::window(kind, 0, Offer::Closed));
+        let class = if end > 0 {
+            SegmentClass::Data
+        } else {
+            SegmentClass::KeepAlive
+        };
+        return Ok(Choice::window(class, 0, Offer::Closed));
     }
     // What comes again starts at RCV.NXT. A single octet may be a probe (BSD, Windows).
     let octet = end.wrapping_sub(start) > 1;
     // The first one is none: no window has been closed yet.
-    let kind = if octet || start == 0 {
-        Kind::Data
+    let class = if octet || start == 0 {
+        SegmentClass::Data
     } else {
-        Kind::Probe
+        SegmentClass::Probe
     };
     // CAST: `start` is not negative; a truth value is 0 or 1.
     let received = (start as u32).wrapping_add(octet as u32);
-    Ok(Choice::window(kind, received, Offer::Closed))
+    Ok(Choice::window(class, received, Offer::Closed))
 }
 
 /// The budget of the answer to an empty segment that seems to start one octet before RCV.NXT.
@@ -235,7 +239,7 @@ const fn budget_of_empty(start: i32, offer: Offer, manner: &Manner) -> Budget {
 /// What is chosen as the answer to a segment of a held connection.
 struct Choice {
     /// What is answered, unless it is a FIN.
-    kind: Kind,
+    class: SegmentClass,
     tells: Told,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
     back_dated_ms: u32,
@@ -247,9 +251,9 @@ struct Choice {
 
 impl Choice {
     /// What was received before, and an offer.
-    const fn window(kind: Kind, received: u32, offer: Offer) -> Self {
+    const fn window(class: SegmentClass, received: u32, offer: Offer) -> Self {
         Self {
-            kind,
+            class,
             tells: Told { received, offer },
             back_dated_ms: 0,
             budget: Budget::None,
@@ -260,7 +264,7 @@ impl Choice {
     /// So many octets more, and no window.
     const fn taking(told: Told, octets: u32) -> Self {
         let received = told.received.wrapping_add(octets);
-        Self::window(Kind::Data, received, Offer::Closed)
+        Self::window(SegmentClass::Data, received, Offer::Closed)
     }
 }
 
@@ -317,7 +321,7 @@ fn taken(
     place: Place,
     age_ms: u32,
     manner: &Manner,
-) -> Result<Choice, Silence> {
+) -> Result<Choice, DropReason> {
     let &Manner { profile, drip, .. } = manner;
     let full = u32::from(match told.offer {
         Offer::Open => manner.first_window,
@@ -327,7 +331,7 @@ fn taken(
     let more = there >= full && !place.fin;
     Ok(match told.offer {
         Offer::Short | Offer::Long | Offer::Steady => Choice {
-            back_dated_ms: back_dated(told.offer, age_ms).ok_or(Silence::Patience)?,
+            back_dated_ms: back_dated(told.offer, age_ms).ok_or(DropReason::Deferred)?,
             ..Choice::taking(told, 1)
         },
         Offer::Drip => Choice {
@@ -350,15 +354,15 @@ fn taken(
         // A single octet may be a probe (BSD, which waits 60 s at most): it gets its answer.
         Offer::Closed | Offer::Probed if there == 1 && age_ms < PROBE_MS => {
             // CAST: positions in the stream are below 2^31.
-            let kind = if place.start == told.received as i32 {
-                Kind::Probe
+            let class = if place.start == told.received as i32 {
+                SegmentClass::Probe
             } else {
-                Kind::Data
+                SegmentClass::Data
             };
-            Choice::window(kind, told.received, Offer::Closed)
+            Choice::window(class, told.received, Offer::Closed)
         }
         Offer::Closed | Offer::Probed if age_ms >= IN_FLIGHT_MS => Choice::taking(told, 1),
-        Offer::Closed | Offer::Probed => return Err(Silence::Patience),
+        Offer::Closed | Offer::Probed => return Err(DropReason::Deferred),
     })
 }
 

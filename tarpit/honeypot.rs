@@ -6,12 +6,12 @@
 //! Nothing is kept of what has come, so each segment is acknowledged as if none before it were missing.
 //! What was lost on the way stays lost; the peer goes on.
 
-use super::drop_reason::Silence;
+use super::drop_reason::DropReason;
 use super::env::Env;
 use super::isn::Flow;
-use super::kind::Kind;
 use super::policy::Policy;
 use super::reply::{Answer, Budget};
+use super::segment_class::SegmentClass;
 use super::stamp;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -31,7 +31,7 @@ pub(super) fn take(
     fin: bool,
     policy: &Policy,
     env: &Env<'_>,
-) -> Result<Answer, Silence> {
+) -> Result<Answer, DropReason> {
     // We send no data, so up to our FIN SEG.ACK is our ISN + 1.
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
@@ -42,26 +42,28 @@ pub(super) fn take(
         _ => REACH,
     };
     if !(-1..=reach).contains(&start) {
-        return Err(Silence::NotOurs);
+        return Err(DropReason::NotOurs);
     }
-    let (kind, len, budget) = match segment.octets() {
+    let (class, len, budget) = match segment.octets() {
         0 if !fin && !is_keep_alive(start, echo) => {
             return Err(match start {
-                0 => Silence::Handshake,
-                _ => Silence::BareAck,
+                0 => DropReason::HandshakeAck,
+                _ => DropReason::BareAck,
             })
         }
         // With 255 octets in flight, or a multiple of 256 more, an acknowledgment looks the same. Linux
         // replies to an acknowledgment of what it has not sent with another one (RFC 5961, 5.2; tcp_ack):
         // the rate limit of the source ends that.
-        0 if !fin && start > stamp::MOST_COUNTED_IN_FLIGHT => (Kind::KeepAlive, 1, Budget::Source),
-        0 if !fin => (Kind::KeepAlive, 1, Budget::None),
-        octets if fin => (Kind::Fin, octets.wrapping_add(1), Budget::None),
-        1 if start < 0 => (Kind::KeepAlive, 1, Budget::None),
-        octets => (Kind::Data, octets, Budget::None),
+        0 if !fin && start > stamp::MOST_COUNTED_IN_FLIGHT => {
+            (SegmentClass::KeepAlive, 1, Budget::Source)
+        }
+        0 if !fin => (SegmentClass::KeepAlive, 1, Budget::None),
+        octets if fin => (SegmentClass::Fin, octets.wrapping_add(1), Budget::None),
+        1 if start < 0 => (SegmentClass::KeepAlive, 1, Budget::None),
+        octets => (SegmentClass::Data, octets, Budget::None),
     };
     Ok(Answer {
-        kind,
+        class,
         seq: segment.ack,
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },

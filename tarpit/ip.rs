@@ -6,7 +6,7 @@
 //! must not be answered whatever TCP says. [`Addresses::put_reversed`] writes the header of a reply.
 
 use super::checksum::{Sum, Writer};
-use super::drop_reason::Silence;
+use super::drop_reason::DropReason;
 use super::siphash::{siphash, Key};
 
 /// Where a packet comes from and goes to, in one of the two versions of IP.
@@ -26,9 +26,9 @@ pub trait Addresses: Copy {
     ///
     /// # Errors
     ///
-    /// [`Silence::Truncated`], [`Silence::Malformed`], [`Silence::NotTcp`],
-    /// [`Silence::Fragment`] and [`Silence::NotUnicast`].
-    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence>;
+    /// [`DropReason::Truncated`], [`DropReason::Malformed`], [`DropReason::NotTcp`],
+    /// [`DropReason::Fragment`] and [`DropReason::NotUnicast`].
+    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, DropReason>;
 
     /// The addresses that a packet had on the wire.
     fn on_wire(wire: &Wire) -> Self;
@@ -109,14 +109,14 @@ impl<'a, A> Datagram<'a, A> {
         transport_offset: usize,
         len: usize,
         class: u8,
-    ) -> Result<Self, Silence> {
+    ) -> Result<Self, DropReason> {
         Ok(Self {
             addresses,
             transport,
             transport_offset,
             transport_len: len
                 .checked_sub(transport_offset)
-                .ok_or(Silence::Malformed)?,
+                .ok_or(DropReason::Malformed)?,
             ecn: Ecn(class & 3),
         })
     }
@@ -170,29 +170,31 @@ impl Addresses for V4 {
     const HAS_LABEL: bool = false;
 
     #[inline]
-    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence> {
-        let header = headers.first_chunk::<V4_LEN>().ok_or(Silence::Truncated)?;
+    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, DropReason> {
+        let header = headers
+            .first_chunk::<V4_LEN>()
+            .ok_or(DropReason::Truncated)?;
         let [vihl, tos, l0, l1, _, _, frag0, frag1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
             *header;
         let header_len = usize::from(vihl & 0x0f) * 4;
         if header_len < V4_LEN {
-            return Err(Silence::Malformed);
+            return Err(DropReason::Malformed);
         }
         // More fragments, or not the first one.
         if u16::from_be_bytes([frag0, frag1]) & 0x3fff != 0 {
-            return Err(Silence::Fragment);
+            return Err(DropReason::Fragment);
         }
         if protocol != TCP {
-            return Err(Silence::NotTcp);
+            return Err(DropReason::NotTcp);
         }
         // No length is what GRO writes where it does not fit; Linux takes it from any packet that is to be cut.
         if [l0, l1] == [0, 0] && len <= MAX_LEN {
-            return Err(Silence::Malformed);
+            return Err(DropReason::Malformed);
         }
-        let transport = headers.get(header_len..).ok_or(Silence::Truncated)?;
+        let transport = headers.get(header_len..).ok_or(DropReason::Truncated)?;
         let addresses = Self::new([s0, s1, s2, s3], [d0, d1, d2, d3]);
         if !addresses.answerable() {
-            return Err(Silence::NotUnicast);
+            return Err(DropReason::NotUnicast);
         }
         Datagram::new(addresses, transport, header_len, len, tos)
     }
@@ -266,50 +268,52 @@ impl Addresses for V6 {
     const HAS_LABEL: bool = true;
 
     #[inline(always)]
-    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, Silence> {
+    fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, DropReason> {
         let (header, mut rest) = headers
             .split_first_chunk::<V6_LEN>()
-            .ok_or(Silence::Truncated)?;
+            .ok_or(DropReason::Truncated)?;
         let [_, class, _, _, l0, l1, mut next, _, addresses @ ..] = header;
         let (&source, destination) = addresses
             .split_first_chunk::<16>()
-            .ok_or(Silence::Truncated)?;
-        let &destination = destination.first_chunk::<16>().ok_or(Silence::Truncated)?;
+            .ok_or(DropReason::Truncated)?;
+        let &destination = destination
+            .first_chunk::<16>()
+            .ok_or(DropReason::Truncated)?;
 
         let mut skipped = V6_LEN;
         let mut extensions = 0..MAX_EXTENSIONS;
         while next != TCP && extensions.next().is_some() {
             // What is not looked behind need not be there: No Next Header (RFC 8200, 4.7).
             if !matches!(next, 0 | 43 | 44 | 60) {
-                return Err(Silence::NotTcp);
+                return Err(DropReason::NotTcp);
             }
             let &[following, length, third, fourth, ..] = rest else {
-                return Err(Silence::Truncated);
+                return Err(DropReason::Truncated);
             };
             let extension_len = match next {
                 // A fragment that is the whole packet is none (RFC 8200, 4.5; RFC 6946).
                 44 if u16::from_be_bytes([third, fourth]) & 0xfff9 == 0 => 8,
-                44 => return Err(Silence::Fragment),
+                44 => return Err(DropReason::Fragment),
                 // Routing, not at the end of its way: the destination is another one's (4.4).
-                43 if fourth != 0 => return Err(Silence::NotTcp),
+                43 if fourth != 0 => return Err(DropReason::NotTcp),
                 // Also hop-by-hop options and destination options (4.3 and 4.6).
                 _ => usize::from(length) * 8 + 8,
             };
-            rest = rest.get(extension_len..).ok_or(Silence::Truncated)?;
+            rest = rest.get(extension_len..).ok_or(DropReason::Truncated)?;
             skipped = skipped.wrapping_add(extension_len);
             next = following;
         }
         if next != TCP {
-            return Err(Silence::NotTcp);
+            return Err(DropReason::NotTcp);
         }
         // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
         // stand for the one that a jumbogram has.
         if [*l0, *l1] == [0, 0] && (V6_LEN + 1..=V6_LEN + MAX_LEN).contains(&len) {
-            return Err(Silence::Malformed);
+            return Err(DropReason::Malformed);
         }
         let addresses = Self::new(source, destination);
         if !addresses.answerable() {
-            return Err(Silence::NotUnicast);
+            return Err(DropReason::NotUnicast);
         }
         Datagram::new(addresses, rest, skipped, len, class >> 4)
     }

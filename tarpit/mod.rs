@@ -3,7 +3,7 @@
 //! The core: what the tarpit answers to a packet, and nothing else.
 //!
 //! Bytes go in, a decision comes out. A [`Packet`] is read from the headers of what has come; it either
-//! gives an [`Answer`], which it then puts into a packet that goes back, or the [`Silence`] that is kept and
+//! gives an [`Answer`], which it then puts into a packet that goes back, or the [`DropReason`] that is kept and
 //! why. Everything that the decision needs is an argument: the bytes, the [`Policy`] of the rule,
 //! and the [`Env`]: the clock, the key, the link's MSS. There is no connection table: what has
 //! to be remembered of a connection travels in the numbers that the peer sends back ([`isn`],
@@ -26,9 +26,9 @@ mod hold;
 mod honeypot;
 pub mod ip;
 pub mod isn;
-mod kind;
 pub mod policy;
 pub mod reply;
+mod segment_class;
 pub mod seq;
 mod siphash;
 pub mod stamp;
@@ -36,12 +36,12 @@ pub mod tcp;
 pub mod tcp_options;
 pub mod window;
 
-pub use drop_reason::Silence;
+pub use drop_reason::DropReason;
 pub use env::Env;
 pub use ip::{Addresses, Wire, V4, V6};
-pub use kind::Kind;
 pub use policy::{Policy, Rule};
 pub use reply::{Answer, Limit};
+pub use segment_class::SegmentClass;
 pub use siphash::Key;
 pub use tcp::Ports;
 
@@ -66,10 +66,10 @@ impl<A: Addresses> Packet<A> {
     ///
     /// # Errors
     ///
-    /// The [`Silence`] that is to be kept whatever the rule says. It is [`Silence::Truncated`] when more of the packet had to
+    /// The [`DropReason`] that is to be kept whatever the rule says. It is [`DropReason::Truncated`] when more of the packet had to
     /// be read.
     #[inline(always)]
-    pub fn parse(headers: &[u8], len: usize) -> Result<Self, Silence> {
+    pub fn parse(headers: &[u8], len: usize) -> Result<Self, DropReason> {
         let datagram = A::parse(headers, len)?;
         Ok(Self {
             addresses: datagram.addresses,
@@ -97,9 +97,9 @@ impl<A: Addresses> Packet<A> {
     ///
     /// # Errors
     ///
-    /// The [`Silence`] that is to be kept: the packet is to be dropped without an answer.
+    /// The [`DropReason`] that is to be kept: the packet is to be dropped without an answer.
     #[inline(always)]
-    pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Answer, Silence> {
+    pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Answer, DropReason> {
         let control = self.segment.flags.control()?;
         // What gets no answer costs no hash, nor does a reset with no place for a label.
         let flow = if !A::HAS_LABEL && policy.mode == Mode::Reset {
@@ -112,13 +112,13 @@ impl<A: Addresses> Packet<A> {
         decide(control, &self.segment, flow, policy, env)
     }
 
-    /// What the packet is, when this is the decision on it.
+    /// Returns the class of the packet, for which [`Packet::respond`] gave `decision`.
     #[inline]
-    pub const fn kind(&self, decision: &Result<Answer, Silence>) -> Kind {
+    pub const fn class(&self, decision: &Result<Answer, DropReason>) -> SegmentClass {
         match decision {
-            Ok(answer) => answer.kind,
-            Err(silence) if self.segment.flags.has(Flags::FIN) => silence.kind().ending(),
-            Err(silence) => silence.kind(),
+            Ok(answer) => answer.class,
+            Err(reason) if self.segment.flags.has(Flags::FIN) => reason.class().with_fin(),
+            Err(reason) => reason.class(),
         }
     }
 

@@ -5,7 +5,7 @@
 use super::checksum::{Sum, Writer};
 use super::ip::IpFields;
 use super::isn::Flow;
-use super::kind::Kind;
+use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Flags, Ports, HEADER_LEN};
 use super::tcp_options::{Options, Present};
@@ -15,7 +15,7 @@ use super::window::Window;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// What is answered.
-    pub kind: Kind,
+    pub class: SegmentClass,
     /// The flow that the segment belongs to.
     pub flow: Flow,
     /// SEG.SEQ.
@@ -45,7 +45,7 @@ pub struct Answer {
 impl Answer {
     /// One that says nothing.
     pub const EMPTY: Self = Self {
-        kind: Kind::Data,
+        class: SegmentClass::Data,
         flow: Flow::NONE,
         seq: Seq(0),
         ack: Seq(0),

@@ -5,7 +5,7 @@
 //! [`Segment::parse`] turns bytes into a value that later code can trust; what it does not need
 //! (the window, the urgent pointer, the reserved bits) it does not read.
 
-use super::drop_reason::Silence;
+use super::drop_reason::DropReason;
 use super::ip::{Datagram, Ecn};
 use super::seq::Seq;
 use super::tcp_options::Options;
@@ -94,9 +94,9 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// [`Silence::Reset`]: a reset is discarded, whatever else it claims to be (RFC 9293, 3.10.7.1).
+    /// [`DropReason::Reset`]: a reset is discarded, whatever else it claims to be (RFC 9293, 3.10.7.1).
     #[inline]
-    pub(super) const fn control(self) -> Result<Control, Silence> {
+    pub(super) const fn control(self) -> Result<Control, DropReason> {
         const MASK: u8 = Flags::FIN.0 | Flags::SYN.0 | Flags::RST.0 | Flags::ACK.0;
 
         Ok(match Self(self.0 & MASK) {
@@ -104,7 +104,7 @@ impl Flags {
             Self::SYN_ACK => Control::SynAck,
             Self::ACK => Control::Ack { fin: false },
             Self::FIN_ACK => Control::Ack { fin: true },
-            flags if flags.has(Self::RST) => return Err(Silence::Reset),
+            flags if flags.has(Self::RST) => return Err(DropReason::Reset),
             _ => Control::Other,
         })
     }
@@ -118,23 +118,23 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Silence::Truncated`] when the header is not within what can be read, [`Silence::Malformed`] when it
+    /// [`DropReason::Truncated`] when the header is not within what can be read, [`DropReason::Malformed`] when it
     /// contradicts itself or the length of the packet.
     #[inline(always)]
-    pub fn parse<A>(datagram: &Datagram<'_, A>) -> Result<Self, Silence> {
+    pub fn parse<A>(datagram: &Datagram<'_, A>) -> Result<Self, DropReason> {
         let len = datagram.transport_len;
         let (header, rest) = datagram
             .transport
             .split_first_chunk::<HEADER_LEN>()
-            .ok_or(Silence::Truncated)?;
+            .ok_or(DropReason::Truncated)?;
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, ..] = *header;
 
         let header_len = usize::from(offset >> 4) * 4;
         let options_len = header_len
             .checked_sub(HEADER_LEN)
-            .ok_or(Silence::Malformed)?;
-        let payload_len = len.checked_sub(header_len).ok_or(Silence::Malformed)?;
-        let options = rest.get(..options_len).ok_or(Silence::Truncated)?;
+            .ok_or(DropReason::Malformed)?;
+        let payload_len = len.checked_sub(header_len).ok_or(DropReason::Malformed)?;
+        let options = rest.get(..options_len).ok_or(DropReason::Truncated)?;
         Ok(Self {
             ports: Ports {
                 source: u16::from_be_bytes([s0, s1]),

@@ -17,7 +17,7 @@ use etherparse::TcpHeader;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use tarpit::frozen::remember;
 use tarpit::tcp::Segment;
-use tarpit::{Addresses, Env, Key, Limit, Policy, Rule, Silence, V4, V6};
+use tarpit::{Addresses, DropReason, Env, Key, Limit, Policy, Rule, V4, V6};
 
 /// A rule and the world of the host that has it.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -88,13 +88,13 @@ impl Host {
         family: Family,
         headers: &[u8],
         len: usize,
-    ) -> Result<(Answer, Heard), Silence> {
+    ) -> Result<(Answer, Heard), DropReason> {
         let env = Env {
             key: &Key(self.key),
             now_ms,
             wire: None,
         };
-        let policy = self.policy().ok_or(Silence::NotOurs)?;
+        let policy = self.policy().ok_or(DropReason::NotOurs)?;
         let answer = ask_in(&env, self.mss, policy, family, headers, len)?;
         let heard = match family {
             Family::V4 => keeps_the_laws::<V4>(&policy, headers, len, &answer),

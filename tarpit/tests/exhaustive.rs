@@ -21,7 +21,7 @@ use tarpit::isn::Flow;
 use tarpit::seq::Seq;
 use tarpit::stamp::{Offer, Told};
 use tarpit::tcp::Flags;
-use tarpit::{Env, Kind, Limit, Policy, Ports, Silence, V4, V6};
+use tarpit::{DropReason, Env, Limit, Policy, Ports, SegmentClass, V4, V6};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -430,21 +430,21 @@ impl Peer {
         assert_eq!(said, case.said(), "{given:?} to {case:?}");
         // Whatever else: a reset is never answered.
         let why = given.as_ref().err();
-        assert!(!case.has(RST) || why == Some(&Silence::Reset));
+        assert!(!case.has(RST) || why == Some(&DropReason::Reset));
         // What an answered segment is goes with its bits and its length.
         if let Ok((said, ..)) = &given {
-            let fits = match said.kind {
-                Kind::Syn => case.has(SYN) && !case.has(ACK),
-                Kind::SynAck => case.has(SYN) && case.has(ACK),
-                Kind::Fin => case.has(FIN) && !case.has(SYN),
-                Kind::Data => case.len > 0 && !case.has(FIN),
-                Kind::Midstream => case.len > 0,
-                Kind::Probe | Kind::KeepAlive => case.len <= 1 && !case.has(FIN),
-                Kind::Ack => case.len == 0 && !case.has(FIN),
-                Kind::BadFlags => !case.has(ACK) || case.has(SYN),
+            let fits = match said.class {
+                SegmentClass::Syn => case.has(SYN) && !case.has(ACK),
+                SegmentClass::SynAck => case.has(SYN) && case.has(ACK),
+                SegmentClass::Fin => case.has(FIN) && !case.has(SYN),
+                SegmentClass::Data => case.len > 0 && !case.has(FIN),
+                SegmentClass::Midstream => case.len > 0,
+                SegmentClass::Probe | SegmentClass::KeepAlive => case.len <= 1 && !case.has(FIN),
+                SegmentClass::Ack => case.len == 0 && !case.has(FIN),
+                SegmentClass::BadFlags => !case.has(ACK) || case.has(SYN),
                 _ => false,
             };
-            assert!(fits, "{:?} for {case:?}", said.kind);
+            assert!(fits, "{:?} for {case:?}", said.class);
         }
     }
 }

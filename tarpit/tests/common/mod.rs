@@ -17,7 +17,9 @@ use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
 use tarpit::policy::{Mode, Profile};
-use tarpit::{Addresses, Answer as Said, Env, Key, Kind, Limit, Packet, Policy, Silence, V4, V6};
+use tarpit::{
+    Addresses, Answer as Said, DropReason, Env, Key, Limit, Packet, Policy, SegmentClass, V4, V6,
+};
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
 pub const KEY: Key = Key([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
@@ -84,7 +86,7 @@ pub fn ask(
     len: usize,
     key: &Key,
     now_ms: u32,
-) -> Result<Answer, Silence> {
+) -> Result<Answer, DropReason> {
     let env = Env {
         key,
         now_ms,
@@ -101,11 +103,11 @@ pub fn ask_in(
     family: Family,
     headers: &[u8],
     len: usize,
-) -> Result<Answer, Silence> {
+) -> Result<Answer, DropReason> {
     let (said, limit, packet) = hear(env, mss, policy, family, headers, len)?;
     if let Limit::Frozen { silent: true, .. } = limit {
         // The segment is remembered, and the answer is none.
-        return Err(Silence::NotOurs);
+        return Err(DropReason::NotOurs);
     }
     // The rule's, or the route's to fill in.
     let hop_limit = match family {
@@ -128,7 +130,7 @@ pub fn hear(
     family: Family,
     headers: &[u8],
     len: usize,
-) -> Result<(Said, Limit, Vec<u8>), Silence> {
+) -> Result<(Said, Limit, Vec<u8>), DropReason> {
     match family {
         Family::V4 => hear_as::<V4>(env, mss, policy, headers, len),
         Family::V6 => hear_as::<V6>(env, mss, policy, headers, len),
@@ -141,7 +143,7 @@ fn hear_as<A: Addresses>(
     policy: Policy,
     headers: &[u8],
     len: usize,
-) -> Result<(Said, Limit, Vec<u8>), Silence> {
+) -> Result<(Said, Limit, Vec<u8>), DropReason> {
     let packet = Packet::<A>::parse(headers, len)?;
     let said = packet.respond(&policy, env)?;
     let mut buffer = vec![0xa5; packet.reply_len(&said)];
@@ -562,11 +564,11 @@ impl Host {
     }
 
     /// What the core says that a segment is, when the clock says `clock`.
-    pub fn kind_at(&self, clock: u32, asked: &str) -> Kind {
-        fn kind<A: Addresses>(host: &Host, packet: &[u8], env: &Env<'_>) -> Kind {
+    pub fn kind_at(&self, clock: u32, asked: &str) -> SegmentClass {
+        fn class<A: Addresses>(host: &Host, packet: &[u8], env: &Env<'_>) -> SegmentClass {
             match Packet::<A>::parse(packet, packet.len()) {
-                Ok(parsed) => parsed.kind(&parsed.respond(&host.policy, env)),
-                Err(why) => why.kind(),
+                Ok(parsed) => parsed.class(&parsed.respond(&host.policy, env)),
+                Err(why) => why.class(),
             }
         }
         let env = Env {
@@ -576,18 +578,18 @@ impl Host {
         };
         let packet = self.asked(asked);
         match self.family {
-            Family::V4 => kind::<V4>(self, &packet, &env),
-            Family::V6 => kind::<V6>(self, &packet, &env),
+            Family::V4 => class::<V4>(self, &packet, &env),
+            Family::V6 => class::<V6>(self, &packet, &env),
         }
     }
 
     /// What the core says to a packet when the clock says `clock`.
-    pub fn ask_at(&self, clock: u32, headers: &[u8], len: usize) -> Result<Answer, Silence> {
+    pub fn ask_at(&self, clock: u32, headers: &[u8], len: usize) -> Result<Answer, DropReason> {
         ask(self.policy, self.family, headers, len, &KEY, clock)
     }
 
     /// What the core says to a packet at [`CLOCK`].
-    pub fn ask(&self, packet: &[u8]) -> Result<Answer, Silence> {
+    pub fn ask(&self, packet: &[u8]) -> Result<Answer, DropReason> {
         self.ask_at(CLOCK, packet, packet.len())
     }
 
@@ -610,7 +612,7 @@ impl Host {
 
     /// Asserts that a segment is not answered, and why, when the clock says `clock`.
     #[track_caller]
-    pub fn ignores_at(&self, clock: u32, asked: &str, why: Silence) {
+    pub fn ignores_at(&self, clock: u32, asked: &str, why: DropReason) {
         let packet = self.asked(asked);
         let given = self.ask_at(clock, &packet, packet.len());
         assert_eq!(given, Err(why), "{:?}: {asked}", self.policy);
@@ -618,7 +620,7 @@ impl Host {
 
     /// Asserts that a segment is not answered, and why, at [`CLOCK`].
     #[track_caller]
-    pub fn ignores(&self, asked: &str, why: Silence) {
+    pub fn ignores(&self, asked: &str, why: DropReason) {
         self.ignores_at(CLOCK, asked, why);
     }
 

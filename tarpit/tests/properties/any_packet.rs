@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use tarpit::isn::Flow;
 use tarpit::seq::Seq;
-use tarpit::{Key, Policy, Ports, Silence, V6};
+use tarpit::{DropReason, Key, Policy, Ports, V6};
 
 use super::common::{
     self, ask, family, packet, summed, Answer, Family, Fields, Heard, Look, BANNER, DRIP, HONEYPOT,
@@ -34,7 +34,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn answer(&self) -> Result<Answer, Silence> {
+    fn answer(&self) -> Result<Answer, DropReason> {
         ask(
             self.policy,
             self.family,
@@ -257,7 +257,7 @@ proptest! {
         if honest && extensions.len() <= 8 {
             prop_assert_eq!(given, asked.answer());
         } else if honest {
-            prop_assert_eq!(given, Err(Silence::NotTcp));
+            prop_assert_eq!(given, Err(DropReason::NotTcp));
         } else if let Ok(answer) = given {
             prop_assert!(no_longer(&answer, extended.bytes.len(), asked.policy));
         }
@@ -323,7 +323,7 @@ proptest! {
         let mut reset = asked.clone();
         let at = if asked.family == Family::V4 { 20 } else { 40 };
         reset.bytes[at + 13] |= 0x04;
-        prop_assert_eq!(reset.answer(), Err(Silence::Reset));
+        prop_assert_eq!(reset.answer(), Err(DropReason::Reset));
     }
 
     #[test]
@@ -498,7 +498,7 @@ fn a_blind_guess_passes_as_seldom_as_it_should() {
                 }
                 let bytes = packet(source, destination, THEIRS, &fields.bytes());
                 let given = ask(policy, Family::V4, &bytes, bytes.len(), &common::KEY, 0);
-                hits += u32::from(given != Err(Silence::NotOurs));
+                hits += u32::from(given != Err(DropReason::NotOurs));
                 // An empty one also has to start where a keep-alive does, by an echo that is made up.
                 fields.payload = 0;
                 let bytes = packet(source, destination, THEIRS, &fields.bytes());

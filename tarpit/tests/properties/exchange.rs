@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::{Key, Limit, Policy, Silence};
+use tarpit::{DropReason, Key, Limit, Policy};
 
 use super::common::client::{Client, Setup, Taken};
 use super::common::{ask, Answer, Family, Heard, DRIP, LINUX, PLAIN, POLICIES};
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// What the tarpit says to a packet at this moment.
-    fn ask(&self, bytes: &[u8]) -> Result<Answer, Silence> {
+    fn ask(&self, bytes: &[u8]) -> Result<Answer, DropReason> {
         let family = if bytes[0] >> 4 == 4 {
             Family::V4
         } else {
@@ -354,7 +354,7 @@ fn hold_one(mut world: World, script: Vec<Step>, pauses: Vec<u32>) -> Result<(),
         let ack = world.client.acknowledge(world.now_ms).unwrap();
         let said = world.ask(&ack);
         // Without timestamps, the one that ends the handshake looks the same.
-        prop_assert!([Err(Silence::BareAck), Err(Silence::Handshake)].contains(&said));
+        prop_assert!([Err(DropReason::BareAck), Err(DropReason::HandshakeAck)].contains(&said));
     }
     Ok(())
 }

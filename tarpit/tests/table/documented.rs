@@ -9,7 +9,7 @@ use super::common::{
     ask, family, packet, summed, Answer, Family, Fields, Heard, Host, Look, BOTH, CLOCK, KEY,
     MODES, MSS, THEIRS,
 };
-use tarpit::{Limit, Policy, Silence};
+use tarpit::{DropReason, Limit, Policy};
 
 const PAGE: &str = include_str!("../../../docs/wire-behaviour.md");
 
@@ -167,7 +167,7 @@ struct Client {
 
 impl Client {
     /// Sends a segment and takes the answer in.
-    fn send(&mut self, segment: &Segment) -> Result<Answer, Silence> {
+    fn send(&mut self, segment: &Segment) -> Result<Answer, DropReason> {
         self.clock += segment.after * 1000;
         let syn = segment.flags & SYN != 0;
         let mut options = vec![];

@@ -5,7 +5,7 @@
 
 use super::common::{dump, hex, Heard, Host, BANNER, BOTH, CLOCK, DRIP};
 use super::{aged, octets, stamp, LINUX_SYN};
-use tarpit::{Limit, Policy, Silence};
+use tarpit::{DropReason, Limit, Policy};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(DRIP))
@@ -128,7 +128,7 @@ fn knows_no_segment_without_timestamps_in_a_flow_that_has_them() {
             for seq in ["10000000", "10000001", "10000006"] {
                 host.ignores(
                     &format!("9c400017 {seq} TALK+1 50{bits}faf0 SUM 0000 {payload}"),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
                 // Nor the other way around.
                 host.ignores(
@@ -136,7 +136,7 @@ fn knows_no_segment_without_timestamps_in_a_flow_that_has_them() {
                         "9c400017 {seq} ISN+1 80{bits}faf0 SUM 0000
                          0101080a 11223446 @50000008 {payload}"
                     ),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
             }
         }
@@ -153,8 +153,8 @@ fn is_silent_when_the_handshake_ends_and_on_acknowledgments_of_what_it_said() {
                     sent + 1
                 );
                 let why = match (seq, echo) {
-                    ("10000001", "08") => Silence::Handshake,
-                    _ => Silence::BareAck,
+                    ("10000001", "08") => DropReason::HandshakeAck,
+                    _ => DropReason::BareAck,
                 };
                 for age in [69, 6_500, 100_000] {
                     host.ignores_at(aged(age), &ack, why);
@@ -204,7 +204,7 @@ fn gives_the_octet_that_follows_what_was_acknowledged() {
         // There is no more to count with, but the window is offered as before.
         says_nothing(&host, 7_000, &probe(65_535), 65_535, (0x1000_0006, 1, 0x36));
         // Nobody has sent one more than that.
-        host.ignores_at(aged(7_000), &probe(65_536), Silence::NotOurs);
+        host.ignores_at(aged(7_000), &probe(65_536), DropReason::NotOurs);
     }
 }
 
@@ -280,7 +280,7 @@ fn takes_octets_in_flight_one_at_a_time_each_after_a_short_while() {
                     match count {
                         // It may be a probe.
                         1 => says_nothing(&host, age, &data, 7, (0x1000_0006, 0, 0x31)),
-                        _ => host.ignores_at(aged(age), &data, Silence::Patience),
+                        _ => host.ignores_at(aged(age), &data, DropReason::Deferred),
                     }
                 }
                 for age in [6_500, 45_000, 600_000] {
@@ -299,7 +299,7 @@ fn is_silent_on_data_behind_a_gap() {
                 "9c400017 {seq} TALK+1 801801f6 SUM 0000 0101080a 11223446 @500000{echo} 7878"
             );
             for age in [69, 6_500, 100_000] {
-                host.ignores_at(aged(age), &data, Silence::Patience);
+                host.ignores_at(aged(age), &data, DropReason::Deferred);
             }
         }
     }
@@ -311,7 +311,7 @@ fn holds_a_stream_that_crosses_a_half_of_the_numbers() {
     for host in hosts() {
         host.ignores(
             "9c400017 10010000 TALK+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
         let probe = "9c400017 1000ffff TALK+1 801001f6 SUM 0000 0101080a 11223446 @50000000";
         talks(&host, 6_500, probe, 0, (0x1001_0000, 1, 0x06));
@@ -330,6 +330,6 @@ fn is_at_most_an_octet_longer_than_what_it_answers() {
         assert_eq!(Heard::read(&given.packet).payload, Some(b'2'));
         // A packet that says that it is shorter than its headers is none, and gets nothing.
         let given = host.ask_at(CLOCK + 7_000, &asked, asked.len() - 1);
-        assert_eq!(given, Err(Silence::Malformed));
+        assert_eq!(given, Err(DropReason::Malformed));
     }
 }

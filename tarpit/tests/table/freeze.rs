@@ -7,7 +7,7 @@ use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, POLICIES};
 use super::octets;
 use tarpit::frozen::remember;
 use tarpit::seq::Seq;
-use tarpit::{Env, Key, Limit, Policy, Silence};
+use tarpit::{DropReason, Env, Key, Limit, Policy};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
@@ -135,7 +135,7 @@ fn is_silent_on_less_than_two_octets() {
                         &format!(
                             "9c400017 {seq} {ack} {offset}{bits} {window} SUM 0000 {options} {payload}"
                         ),
-                        Silence::NotOurs,
+                        DropReason::NotOurs,
                     );
                 }
             }
@@ -195,7 +195,7 @@ fn is_for_rules_that_hold() {
         for payload in ["78", "7878"] {
             host.ignores(
                 &format!("9c400017 10000001 deadbeef 5018faf0 SUM 0000 {payload}"),
-                Silence::NotOurs,
+                DropReason::NotOurs,
             );
         }
     }

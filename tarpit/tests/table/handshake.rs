@@ -4,7 +4,7 @@
 
 use super::common::{BOTH, CLOCK};
 use super::{octets, LINUX_SYN, LINUX_SYN_ACK};
-use tarpit::Silence;
+use tarpit::DropReason;
 
 #[test]
 fn answers_a_syn_with_the_options_it_offered() {
@@ -200,16 +200,16 @@ fn is_silent_when_the_handshake_ends() {
     for host in BOTH {
         host.ignores(
             "9c400017 10000001 ISN+1 801001f6 SUM 0000 0101080a 11223345 @50000000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
         host.ignores(
             "9c400017 10000001 ISN+1 5010faf0 SUM 0000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
         // With every bit that does not matter.
         host.ignores(
             "9c400017 10000001 ISN+1 8ff80000 SUM beef 0101080a 11223345 @50000000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
     }
 }

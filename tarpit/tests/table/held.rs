@@ -4,7 +4,7 @@
 
 use super::common::{Heard, BOTH, CLOCK, LINUX, PLAIN};
 use super::{aged, answers_aged, octets, stamp, waits};
-use tarpit::Silence;
+use tarpit::DropReason;
 
 // Acknowledgments.
 
@@ -27,8 +27,8 @@ fn is_silent_on_an_acknowledgment_of_what_it_said() {
             let ack =
                 format!("9c400017 {seq} ISN+1 801001f6 SUM 0000 0101080a 11223400 @500000{echo}");
             let why = match (seq, echo) {
-                ("10000001", "00") => Silence::Handshake,
-                _ => Silence::BareAck,
+                ("10000001", "00") => DropReason::HandshakeAck,
+                _ => DropReason::BareAck,
             };
             for age in [69, 45_000, 86_400_000] {
                 host.ignores_at(aged(age), &ack, why);
@@ -208,7 +208,8 @@ fn is_silent_on_a_fin_behind_a_gap() {
                 ));
                 for age in [69, 50_000, 200_000] {
                     let given = host.ask_at(aged(age), &fin, fin.len());
-                    let silent = [Err(Silence::BareAck), Err(Silence::Patience)].contains(&given);
+                    let silent =
+                        [Err(DropReason::BareAck), Err(DropReason::Deferred)].contains(&given);
                     assert!(silent, "{echo}, {gap} octets: {given:?}");
                 }
             }
@@ -481,7 +482,7 @@ fn holds_a_stream_that_crosses_zero() {
         );
         host.ignores(
             "9c400017 fffffffb WRAP+1 801001f6 SUM 0000 0101080a ffffff00 @50000000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
         // A keep-alive before any data, one octet, a first window, a FIN behind it, and octets in flight
         // on both sides of zero.
@@ -510,11 +511,11 @@ fn holds_a_stream_that_crosses_zero() {
         }
         host.ignores(
             "9c400017 00000000 WRAP+1 801001f6 SUM 0000 0101080a 00000002 @50000029",
-            Silence::BareAck,
+            DropReason::BareAck,
         );
         host.ignores(
             "9c400017 00000000 WRAP+1 801801f6 SUM 0000 0101080a 00000002 @50000021 78",
-            Silence::Patience,
+            DropReason::Deferred,
         );
     }
 }

@@ -5,7 +5,7 @@
 
 use super::common::{ask, dump, Family, Heard, Host, BOTH, CLOCK, HONEYPOT, KEY};
 use super::{aged, octets, LINUX_SYN};
-use tarpit::{Key, Limit, Policy, Silence};
+use tarpit::{DropReason, Key, Limit, Policy};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(HONEYPOT))
@@ -92,15 +92,15 @@ fn is_silent_when_the_handshake_ends() {
     for host in hosts() {
         host.ignores(
             "9c400017 10000001 ISN+1 801001f6 SUM 0000 0101080a 11223345 @50000000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
         host.ignores(
             "9c400017 10000001 ISN+1 8ff80000 SUM beef 0101080a 11223345 @50000000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
         host.ignores(
             "9c400017 10000001 ISN+1 5010faf0 SUM 0000",
-            Silence::Handshake,
+            DropReason::HandshakeAck,
         );
     }
 }
@@ -230,9 +230,9 @@ fn answers_an_empty_segment_one_octet_before_what_its_echo_acknowledged() {
             for in_flight in (0..=254u32).chain([256, 510, 512, 1448, 65_000]) {
                 let seq = next + in_flight;
                 let why = match (seq, place + in_flight > 1 << 30) {
-                    (0x1000_0001, _) => Silence::Handshake,
-                    (_, true) => Silence::NotOurs,
-                    _ => Silence::BareAck,
+                    (0x1000_0001, _) => DropReason::HandshakeAck,
+                    (_, true) => DropReason::NotOurs,
+                    _ => DropReason::BareAck,
                 };
                 for age in [0, 2_000, 4_200, 3_600_000] {
                     host.ignores_at(aged(age), &asked(seq, next), why);
@@ -276,7 +276,7 @@ fn is_silent_on_an_empty_segment_whose_echo_is_none_of_ours() {
         ] {
             host.ignores(
                 &format!("9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 {echo}"),
-                Silence::BareAck,
+                DropReason::BareAck,
             );
         }
     }
@@ -293,8 +293,8 @@ fn answers_a_keep_alive_without_timestamps_only_before_any_data() {
                     0x1000_0001 + place
                 ),
                 match place {
-                    0 => Silence::Handshake,
-                    _ => Silence::BareAck,
+                    0 => DropReason::HandshakeAck,
+                    _ => DropReason::BareAck,
                 },
             );
         }
@@ -339,7 +339,7 @@ fn takes_more_than_sixteen_megabytes_only_with_timestamps() {
                         "9c400017 {:08x} ISN+1 {offset}{bits}faf0 SUM 0000 {options} {payload}",
                         reach + 1
                     ),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
             }
         }
@@ -370,7 +370,7 @@ fn takes_a_gigabyte_with_timestamps() {
                          0101080a 11223346 {} {payload}",
                         stamp(0x5000_0000, seq)
                     ),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
             }
         }
@@ -395,7 +395,7 @@ fn leaves_the_acknowledgment_of_its_fin_alone() {
             ));
             let given = host.ask(&ack);
             assert!(
-                given == Err(Silence::NotOurs) || given == Err(Silence::BareAck),
+                given == Err(DropReason::NotOurs) || given == Err(DropReason::BareAck),
                 "{given:?}"
             );
         }
@@ -507,7 +507,7 @@ fn takes_a_long_stream_by_a_stamp_of_the_last_hours() {
                     );
                 }
                 for age in [OLDEST + 1, i32::MAX, -AHEAD - 1, i32::MIN] {
-                    host.ignores_at(clock, &asked(age), Silence::NotOurs);
+                    host.ignores_at(clock, &asked(age), DropReason::NotOurs);
                 }
             }
         }
@@ -533,14 +533,14 @@ fn is_silent_on_numbers_that_do_not_fit() {
             for (bits, payload) in [("10", ""), ("18", "78"), ("18", "7878"), ("11", "")] {
                 host.ignores(
                     &format!("{ports} {seq} {ack} 50{bits}faf0 SUM 0000 {payload}"),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
                 // An echo that is none of ours.
                 host.ignores(
                     &format!(
                         "{ports} {seq} {ack} 80{bits}01f6 SUM 0000 0101080a 11223346 00000000 {payload}"
                     ),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
             }
         }
@@ -560,7 +560,7 @@ fn is_silent_on_numbers_of_another_host_or_another_key() {
             let ignored = ours.clone().map(|mut packet| {
                 bend(&mut packet);
                 let given = ask(host.policy, host.family, &packet, packet.len(), key, CLOCK);
-                given == Err(Silence::NotOurs)
+                given == Err(DropReason::NotOurs)
             });
             ignored.contains(&true)
         };
@@ -584,12 +584,12 @@ fn answers_what_belongs_to_no_connection_as_any_rule_does() {
         for flags in 0..=0xffu8 {
             let asked = format!("9c400017 10000001 ISN+1 50{flags:02x} faf0 SUM 0000 7878");
             match (flags & 0x04 != 0, flags & 0x02 != 0, flags & 0x10 != 0) {
-                (true, ..) => host.ignores(&asked, Silence::Reset),
-                (_, true, _) if flags & 1 != 0 => host.ignores(&asked, Silence::BadFlags),
+                (true, ..) => host.ignores(&asked, DropReason::Reset),
+                (_, true, _) if flags & 1 != 0 => host.ignores(&asked, DropReason::BadFlags),
                 (_, true, true) => {
                     host.answers(&asked, "00179c40 ISN+1 00000000 50040000 SUM 0000");
                 }
-                (_, false, false) => host.ignores(&asked, Silence::BadFlags),
+                (_, false, false) => host.ignores(&asked, DropReason::BadFlags),
                 _ => assert!(host.ask(&host.asked(&asked)).is_ok(), "{flags:02x}"),
             }
         }

@@ -5,7 +5,7 @@
 
 use super::common::{Heard, Host, BOTH, KEY, LINUX, MSS, PLAIN};
 use super::{aged, answers_aged, octets};
-use tarpit::{Env, Limit, Policy, Silence};
+use tarpit::{DropReason, Env, Limit, Policy};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(LINUX))
@@ -223,7 +223,7 @@ fn never_acknowledges_a_fin_that_follows_data_in_flight() {
                         assert!(echo != "00", "the FIN behind {count} octets is answered");
                         assert!(ack <= seq, "the FIN behind {count} octets is acknowledged");
                     }
-                    Err(why) => assert!([Silence::BareAck, Silence::Patience].contains(&why)),
+                    Err(why) => assert!([DropReason::BareAck, DropReason::Deferred].contains(&why)),
                 }
             }
         }
@@ -239,13 +239,25 @@ fn is_silent_on_an_acknowledgment_with_data_in_flight() {
     for host in hosts() {
         // Nothing was taken: any number may be in flight.
         for count in 1..=200 {
-            host.ignores(&acknowledgment(0x1000_0001, count, "00"), Silence::BareAck);
+            host.ignores(
+                &acknowledgment(0x1000_0001, count, "00"),
+                DropReason::BareAck,
+            );
         }
-        host.ignores(&acknowledgment(0x1000_0001, 0, "00"), Silence::Handshake);
+        host.ignores(
+            &acknowledgment(0x1000_0001, 0, "00"),
+            DropReason::HandshakeAck,
+        );
         // One octet was, or twenty: as far as the stamp tells positions apart.
         for count in 0..=30 {
-            host.ignores(&acknowledgment(0x1000_0002, count, "09"), Silence::BareAck);
-            host.ignores(&acknowledgment(0x1000_0015, count, "a1"), Silence::BareAck);
+            host.ignores(
+                &acknowledgment(0x1000_0002, count, "09"),
+                DropReason::BareAck,
+            );
+            host.ignores(
+                &acknowledgment(0x1000_0015, count, "a1"),
+                DropReason::BareAck,
+            );
         }
     }
 }

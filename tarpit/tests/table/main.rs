@@ -39,7 +39,7 @@ mod trapped;
 mod untimed;
 
 use common::{dump, hex, Host, BOTH, CLOCK};
-use tarpit::{Policy, Silence};
+use tarpit::{DropReason, Policy};
 
 /// `count` octets of payload, as text.
 fn octets(count: usize) -> String {
@@ -80,7 +80,7 @@ fn answers_aged(host: &Host, age: u32, asked: &str, (ack, window, low): (u32, u1
 /// Asserts that a segment is left without an answer at this age.
 #[track_caller]
 fn waits(host: &Host, age: u32, asked: &str) {
-    host.ignores_at(aged(age), asked, Silence::Patience);
+    host.ignores_at(aged(age), asked, DropReason::Deferred);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::common::{
     dump, Family, Heard, BOTH, CLOCK, DRIP, HONEYPOT, LINUX, MODES, PLAIN, POLICIES, RESET,
 };
 use super::{answers_aged, octets, waits, LINUX_SYN};
-use tarpit::{Policy, Rule, Silence};
+use tarpit::{DropReason, Policy, Rule};
 
 /// The rule that these data are, if they are one.
 fn known(rule: &Rule) -> Option<Policy> {
@@ -258,7 +258,7 @@ fn takes_octets_without_timestamps_whatever_the_window_of_the_rule() {
             );
             host.ignores(
                 "9c400017 10000006 ISN+1 5010faf0 SUM 0000",
-                Silence::BareAck,
+                DropReason::BareAck,
             );
         }
     }

@@ -6,7 +6,7 @@ use super::common::{
     ask, dump, hex, packet, summed, Family, Fields, Heard, Host, BOTH, CLOCK, KEY, PLAIN, THEIRS,
 };
 use super::{LINUX_SYN, LINUX_SYN_ACK};
-use tarpit::Silence;
+use tarpit::DropReason;
 
 /// The length of a family's IP header.
 fn ip_len(host: &Host) -> usize {
@@ -26,16 +26,16 @@ fn is_silent_on_a_packet_cut_off_anywhere() {
             let cut_off = &syn[..cut];
             // What is there is all there is: the data offset says more.
             let why = if cut < ip + 20 {
-                Silence::Truncated
+                DropReason::Truncated
             } else {
-                Silence::Malformed
+                DropReason::Malformed
             };
             assert_eq!(host.ask(cut_off), Err(why), "{cut} bytes");
             // More is there, but cannot be read in one piece.
             let given = host.ask_at(CLOCK, cut_off, syn.len());
             assert_eq!(
                 given,
-                Err(Silence::Truncated),
+                Err(DropReason::Truncated),
                 "{cut} bytes of {}",
                 syn.len()
             );
@@ -43,7 +43,7 @@ fn is_silent_on_a_packet_cut_off_anywhere() {
         // A length that is shorter than the headers is a lie.
         for len in 0..syn.len() {
             let given = host.ask_at(CLOCK, &syn, len);
-            assert_eq!(given, Err(Silence::Malformed), "length {len}");
+            assert_eq!(given, Err(DropReason::Malformed), "length {len}");
         }
     }
 }
@@ -58,7 +58,7 @@ fn is_silent_on_a_data_offset_that_cannot_be() {
             let given = host.ask(&syn);
             match words {
                 5 | 6 => assert!(given.is_ok(), "{words} words"),
-                _ => assert_eq!(given, Err(Silence::Malformed), "{words} words"),
+                _ => assert_eq!(given, Err(DropReason::Malformed), "{words} words"),
             }
         }
     }
@@ -70,16 +70,16 @@ fn is_silent_on_an_ipv4_header_length_that_cannot_be() {
     let mut syn = host.asked("9c400017 10000000 00000000 5002faf0 SUM 0000");
     for words in 0..5 {
         syn[0] = 0x40 | words;
-        assert_eq!(host.ask(&syn), Err(Silence::Malformed), "{words} words");
+        assert_eq!(host.ask(&syn), Err(DropReason::Malformed), "{words} words");
     }
     // Read from four bytes before, this is a SYN.
     let mut two_ways = host.asked("9c400017 10000000 50020000 5002faf0 SUM 0000");
     two_ways[0] = 0x44;
-    assert_eq!(host.ask(&two_ways), Err(Silence::Malformed));
+    assert_eq!(host.ask(&two_ways), Err(DropReason::Malformed));
     // From here on the TCP header does not fit any more.
     for words in 6..16 {
         syn[0] = 0x40 | words;
-        assert_eq!(host.ask(&syn), Err(Silence::Truncated), "{words} words");
+        assert_eq!(host.ask(&syn), Err(DropReason::Truncated), "{words} words");
     }
 }
 
@@ -114,7 +114,7 @@ fn is_silent_on_ipv4_fragments() {
     // More fragments; the second; the last; the farthest; with DF beside.
     for bits in [0x2000u16, 0x2001, 0x0001, 0x1fff, 0x6000, 0x4001, 0xbfff] {
         syn[6..8].copy_from_slice(&bits.to_be_bytes());
-        assert_eq!(host.ask(&syn), Err(Silence::Fragment), "{bits:04x}");
+        assert_eq!(host.ask(&syn), Err(DropReason::Fragment), "{bits:04x}");
     }
     // None of these is one.
     for bits in [0x0000u16, 0x4000, 0x8000, 0xc000] {
@@ -139,11 +139,11 @@ fn is_silent_on_ipv6_fragments() {
     // More to come, the second, the last, the farthest.
     for bits in ["0001", "0009", "0008", "fff8", "fff9"] {
         let syn = extended(44, &format!("0600 {bits} 12345678"));
-        assert_eq!(host.ask(&syn), Err(Silence::Fragment), "{bits}");
+        assert_eq!(host.ask(&syn), Err(DropReason::Fragment), "{bits}");
     }
     // Behind another extension header.
     let syn = extended(0, "2c00 010400000000 0600 0001 12345678");
-    assert_eq!(host.ask(&syn), Err(Silence::Fragment));
+    assert_eq!(host.ask(&syn), Err(DropReason::Fragment));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn is_silent_on_a_packet_that_says_it_is_empty_unless_it_is_too_long_to_say_more
         syn[length..length + 2].fill(0);
         for len in [syn.len(), counted_from + 0xffff] {
             let given = host.ask_at(CLOCK, &syn, len);
-            assert_eq!(given, Err(Silence::Malformed), "{len} bytes");
+            assert_eq!(given, Err(DropReason::Malformed), "{len} bytes");
         }
         assert!(host.ask_at(CLOCK, &syn, counted_from + 0x1_0000).is_ok());
     }
@@ -198,7 +198,7 @@ fn is_silent_on_a_packet_that_says_it_is_empty_unless_it_is_too_long_to_say_more
     let mut nothing = v6.asked(LINUX_SYN);
     nothing[4..6].fill(0);
     nothing.truncate(40);
-    assert_eq!(v6.ask(&nothing), Err(Silence::Truncated));
+    assert_eq!(v6.ask(&nothing), Err(DropReason::Truncated));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn is_silent_behind_more_ipv6_extension_headers_than_are_honest() {
         );
         assert_eq!(
             host.ask(&syn),
-            Err(Silence::NotTcp),
+            Err(DropReason::NotTcp),
             "{} headers",
             count + 1
         );
@@ -229,22 +229,22 @@ fn is_silent_on_ipv6_extension_headers_cut_off_anywhere() {
     assert!(host.ask(&syn).is_ok());
     for cut in 0..syn.len() {
         let why = if cut < tcp + 20 {
-            Silence::Truncated
+            DropReason::Truncated
         } else {
-            Silence::Malformed
+            DropReason::Malformed
         };
         assert_eq!(host.ask(&syn[..cut]), Err(why), "{cut} bytes");
         let given = host.ask_at(CLOCK, &syn[..cut], syn.len());
         assert_eq!(
             given,
-            Err(Silence::Truncated),
+            Err(DropReason::Truncated),
             "{cut} bytes of {}",
             syn.len()
         );
     }
     // An extension header longer than the packet.
     let syn = extended(60, "06ff 010400000000");
-    assert_eq!(host.ask(&syn), Err(Silence::Truncated));
+    assert_eq!(host.ask(&syn), Err(DropReason::Truncated));
 }
 
 #[test]
@@ -256,20 +256,28 @@ fn is_silent_on_what_is_not_tcp() {
         }
         let mut syn = v4.asked(LINUX_SYN);
         syn[9] = protocol;
-        assert_eq!(v4.ask(&syn), Err(Silence::NotTcp), "protocol {protocol}");
+        assert_eq!(v4.ask(&syn), Err(DropReason::NotTcp), "protocol {protocol}");
         // These four are headers of IPv6 itself.
         if ![0, 43, 44, 60].contains(&protocol) {
             let mut syn = v6.asked(LINUX_SYN);
             syn[6] = protocol;
-            assert_eq!(v6.ask(&syn), Err(Silence::NotTcp), "next header {protocol}");
+            assert_eq!(
+                v6.ask(&syn),
+                Err(DropReason::NotTcp),
+                "next header {protocol}"
+            );
             syn[4..6].fill(0);
             assert_eq!(
                 v6.ask(&syn[..40]),
-                Err(Silence::NotTcp),
+                Err(DropReason::NotTcp),
                 "next header {protocol} and nothing"
             );
             let syn = extended(60, &format!("{protocol:02x}00 010400000000"));
-            assert_eq!(v6.ask(&syn), Err(Silence::NotTcp), "next header {protocol}");
+            assert_eq!(
+                v6.ask(&syn),
+                Err(DropReason::NotTcp),
+                "next header {protocol}"
+            );
         }
     }
 }
@@ -316,7 +324,11 @@ fn is_silent_where_an_address_is_not_one_hosts() {
                     let tcp = summed(source, destination, tcp.bytes());
                     let packet = packet(source, destination, THEIRS, &tcp);
                     let given = ask(PLAIN, family, &packet, packet.len(), &KEY, 0);
-                    assert_eq!(given, Err(Silence::NotUnicast), "{source} to {destination}");
+                    assert_eq!(
+                        given,
+                        Err(DropReason::NotUnicast),
+                        "{source} to {destination}"
+                    );
                 }
             }
         }

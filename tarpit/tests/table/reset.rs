@@ -4,7 +4,7 @@
 
 use super::common::{dump, Host, BOTH, CLOCK, RESET};
 use super::{octets, LINUX_SYN};
-use tarpit::{Limit, Silence};
+use tarpit::{DropReason, Limit};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(RESET))
@@ -48,7 +48,7 @@ fn resets_with_every_control_bit() {
                 );
                 let (fin, syn, rst, ack) = (bits & 1, bits >> 1 & 1, bits & 4, bits & 0x10);
                 if rst != 0 {
-                    host.ignores(&asked, Silence::Reset);
+                    host.ignores(&asked, DropReason::Reset);
                 } else if ack != 0 {
                     host.answers(&asked, "00179c40 deadbeef 00000000 50040000 SUM 0000");
                 } else {

@@ -4,7 +4,7 @@
 
 use super::common::{ask, Family, Host, BOTH, KEY};
 use tarpit::reply::spend;
-use tarpit::{Key, Limit, Silence};
+use tarpit::{DropReason, Key, Limit};
 
 #[test]
 fn is_silent_on_every_reset() {
@@ -14,7 +14,7 @@ fn is_silent_on_every_reset() {
                 for numbers in ["10000001 ISN+1", "10000000 00000000", "deadbeef cafebabe"] {
                     host.ignores(
                         &format!("9c400017 {numbers} 50{flags:02x} faf0 SUM 0000 78"),
-                        Silence::Reset,
+                        DropReason::Reset,
                     );
                 }
             }
@@ -55,7 +55,7 @@ fn is_silent_on_control_bits_that_no_connection_sends() {
                 for payload in ["", "78"] {
                     host.ignores(
                         &format!("9c400017 {numbers} 50{flags:02x} faf0 SUM 0000 {payload}"),
-                        Silence::BadFlags,
+                        DropReason::BadFlags,
                     );
                 }
             }
@@ -64,7 +64,7 @@ fn is_silent_on_control_bits_that_no_connection_sends() {
         for flags in ["06", "16", "ff", "3f"] {
             host.ignores(
                 &format!("9c400017 10000000 00000000 50{flags} faf0 SUM 0000"),
-                Silence::Reset,
+                DropReason::Reset,
             );
         }
     }
@@ -85,14 +85,14 @@ fn is_silent_on_numbers_that_do_not_fit() {
             for (flags, payload) in [("10", ""), ("18", "78"), ("11", ""), ("19", "78")] {
                 host.ignores(
                     &format!("9c400017 {seq} {ack} 50{flags} faf0 SUM 0000 {payload}"),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
                 host.ignores(
                     &format!(
                         "9c400017 {seq} {ack} 80{flags} faf0 SUM 0000
                          0101080a 11223346 @50000000 {payload}"
                     ),
-                    Silence::NotOurs,
+                    DropReason::NotOurs,
                 );
             }
         }
@@ -100,7 +100,7 @@ fn is_silent_on_numbers_that_do_not_fit() {
         for ports in ["9c410017", "9c400018", "00179c40"] {
             host.ignores(
                 &format!("{ports} 10000001 ISN+1 5018faf0 SUM 0000 78"),
-                Silence::NotOurs,
+                DropReason::NotOurs,
             );
         }
     }
@@ -119,11 +119,11 @@ fn is_silent_on_numbers_of_another_host_or_another_key() {
         for at in addresses {
             let mut other = ours.clone();
             other[at] ^= 1;
-            assert_eq!(host.ask(&other), Err(Silence::NotOurs), "octet {at}");
+            assert_eq!(host.ask(&other), Err(DropReason::NotOurs), "octet {at}");
         }
         for key in [Key([KEY.0[0] ^ 1, KEY.0[1]]), Key([KEY.0[0], KEY.0[1] ^ 1])] {
             let given = ask(host.policy, host.family, &ours, ours.len(), &key, 0);
-            assert_eq!(given, Err(Silence::NotOurs));
+            assert_eq!(given, Err(DropReason::NotOurs));
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::common::{Host, BOTH, POLICIES};
 use super::octets;
-use tarpit::{Limit, Silence};
+use tarpit::{DropReason, Limit};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
@@ -65,7 +65,7 @@ fn is_silent_on_a_fin_behind_data() {
                 if place == 0 {
                     host.answers(&fin, "00179c40 ISN+1 10000001 50100000 SUM 0000");
                 } else {
-                    host.ignores(&fin, Silence::BareAck);
+                    host.ignores(&fin, DropReason::BareAck);
                 }
             }
         }
@@ -93,8 +93,8 @@ fn takes_every_other_empty_segment_for_an_acknowledgment() {
             host.ignores(
                 &format!("9c400017 {seq:08x} ISN+1 5010faf0 SUM 0000"),
                 match place {
-                    0 => Silence::Handshake,
-                    _ => Silence::BareAck,
+                    0 => DropReason::HandshakeAck,
+                    _ => DropReason::BareAck,
                 },
             );
         }
@@ -119,7 +119,7 @@ fn holds_a_stream_that_crosses_zero() {
         }
         host.ignores(
             "9c400017 fffffff9 WRAP+1 5018faf0 SUM 0000 78",
-            Silence::NotOurs,
+            DropReason::NotOurs,
         );
     }
 }
