@@ -17,9 +17,9 @@ use super::policy::{Mode, Policy, Profile, FIRST_WINDOW};
 use super::reply::{Answer, Budget};
 use super::segment_class::SegmentClass;
 use super::seq::Seq;
-use super::stamp::{Offer, Told};
 use super::tcp::{Control, Flags, Segment, HEADER_LEN};
 use super::tcp_options::Timestamps;
+use super::ts_cookie::{TsCookie, WindowOffer};
 
 /// Decides what to answer to a segment.
 ///
@@ -84,14 +84,12 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
     } else {
         (flow.isn(syn.seq), 0)
     };
-    let told = Told {
+    let told = TsCookie {
         received,
-        offer: Offer::Open,
+        offer: WindowOffer::Initial,
     };
     let timestamps = Timestamps {
-        value: told
-            .stamp(env.now_ms, None)
-            .wrapping_add(flow.stamp_offset()),
+        value: told.encode(env.now_ms, None).wrapping_add(flow.ts_offset()),
         // Linux resets a SYN-ACK whose echo is none of what it has sent.
         echo: offered.timestamps().map_or(0, |theirs| theirs.value),
     };

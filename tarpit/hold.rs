@@ -2,7 +2,7 @@
 
 //! A held connection: which of its segments are answered, what is taken, and which window is offered.
 //!
-//! What the peer was told last, and when, comes back in its timestamps ([`super::stamp`]). The rest is
+//! What the peer was told last, and when, comes back in its timestamps ([`super::ts_cookie`]). The rest is
 //! patience: docs/hold.md has the reasons.
 
 use super::drop_reason::DropReason;
@@ -13,9 +13,9 @@ use super::isn::Flow;
 use super::policy::{Profile, FIRST_WINDOW, LAST_CHANCE};
 use super::reply::{Answer, Budget};
 use super::segment_class::SegmentClass;
-use super::stamp::{self, Offer, Told};
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
+use super::ts_cookie::{self, TsCookie, WindowOffer};
 
 /// How far into its stream a peer's segment may lie, in octets, to pass as one of ours.
 ///
@@ -58,11 +58,11 @@ pub(super) fn hold(
         end: start.saturating_add_unsigned(segment.octets()),
         fin,
     };
-    let offset = flow.stamp_offset();
-    let echo = segment.echoed(offset);
+    let offset = flow.ts_offset();
+    let echo = segment.echoed_cookie(offset);
     let (choice, trapped_ms) = match echo.and_then(|echo| Some((place.told(echo)?, echo))) {
         Some((told, echo)) => {
-            let age_ms = stamp::age_ms(env.now_ms, echo);
+            let age_ms = ts_cookie::age_ms(env.now_ms, echo);
             (
                 timed(place, told, age_ms, manner)?,
                 // Counted once: of what was sent on that answer, what starts behind its end gets none.
@@ -89,7 +89,7 @@ pub(super) fn hold(
         },
         window: profile.window(tells.offer),
         options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
-            value: tells.stamp(env.now_ms, echo).wrapping_add(offset),
+            value: tells.encode(env.now_ms, echo).wrapping_add(offset),
             echo: theirs.value.wrapping_sub(choice.back_dated_ms),
         })),
         payload: if talks { banner(sent) } else { None },
@@ -128,11 +128,11 @@ impl Place {
     }
 
     /// What the last answer told the sender of this segment, by its echo.
-    const fn told(self, echo: u32) -> Option<Told> {
+    const fn told(self, echo: u32) -> Option<TsCookie> {
         // It ended no later than one octet behind the start; and no FIN is sent behind an octet that was
         // not taken.
         let behind = self.fin && !self.has_payload();
-        Told::from_echo(echo, self.start.wrapping_sub(behind as i32))
+        TsCookie::decode(echo, self.start.wrapping_sub(behind as i32))
     }
 }
 
@@ -140,12 +140,16 @@ impl Place {
 const LONGEST_MS: u32 = 86_400_000;
 
 /// The answer to a segment that says what its sender was told, and how long ago.
-fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choice, DropReason> {
+fn timed(place: Place, told: TsCookie, age_ms: u32, manner: &Manner) -> Result<Choice, DropReason> {
     let Place { start, end, fin } = place;
     let drip = manner.drip;
     // CAST: positions in the stream are below 2^31.
     let next = told.received as i32;
-    if !place.has_payload() && told.offer == Offer::Open && start >= i32::from(fin) && !drip {
+    if !place.has_payload()
+        && told.offer == WindowOffer::Initial
+        && start >= i32::from(fin)
+        && !drip
+    {
         // Nothing was taken yet: this is an acknowledgment, or a FIN, behind data that have not
         // come, more of them maybe than the stamp can count. A client that we talk to has no
         // more in flight than the small window, and starts at no known number.
@@ -156,12 +160,12 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
         // RFC 9293, 3.8.4), an acknowledgment at SND.NXT, which is never before RCV.NXT.
         if start >= next {
             return Err(match told.offer {
-                Offer::Open => place.acknowledges(next),
+                WindowOffer::Initial => place.acknowledges(next),
                 _ => DropReason::BareAck,
             });
         }
         // Where a stream begins that we talk to, only its first segments tell.
-        let class = if next == 0 || told.offer == Offer::Open {
+        let class = if next == 0 || told.offer == WindowOffer::Initial {
             SegmentClass::KeepAlive
         } else {
             SegmentClass::Probe
@@ -179,7 +183,7 @@ fn timed(place: Place, told: Told, age_ms: u32, manner: &Manner) -> Result<Choic
         } else {
             SegmentClass::Data
         };
-        return Ok(Choice::window(class, told.received, Offer::Closed));
+        return Ok(Choice::window(class, told.received, WindowOffer::Zero));
     }
     if start > next {
         // What is missing before it comes again, and is not missed.
@@ -204,7 +208,7 @@ const fn untimed(place: Place) -> Result<Choice, DropReason> {
         } else {
             SegmentClass::KeepAlive
         };
-        return Ok(Choice::window(class, 0, Offer::Closed));
+        return Ok(Choice::window(class, 0, WindowOffer::Zero));
     }
     // What comes again starts at RCV.NXT. A single octet may be a probe (BSD, Windows).
     let octet = end.wrapping_sub(start) > 1;
@@ -216,7 +220,7 @@ const fn untimed(place: Place) -> Result<Choice, DropReason> {
     };
     // CAST: `start` is not negative; a truth value is 0 or 1.
     let received = (start as u32).wrapping_add(octet as u32);
-    Ok(Choice::window(class, received, Offer::Closed))
+    Ok(Choice::window(class, received, WindowOffer::Zero))
 }
 
 /// The budget of the answer to an empty segment that seems to start one octet before RCV.NXT.
@@ -224,12 +228,12 @@ const fn untimed(place: Place) -> Result<Choice, DropReason> {
 /// It may also be an acknowledgment behind 31 octets in flight, or 63 and so on, if so many precede it and
 /// there was a window for them. Linux replies to an acknowledgment of what it has not sent with another
 /// one, which looks the same (RFC 5961, 5.2; tcp_ack): the rate limit of the source ends that.
-const fn budget_of_empty(start: i32, offer: Offer, manner: &Manner) -> Budget {
+const fn budget_of_empty(start: i32, offer: WindowOffer, manner: &Manner) -> Budget {
     let wide = matches!(manner.profile, Profile::Linux)
-        || manner.first_window >= stamp::MOST_IN_FLIGHT
-        || matches!(offer, Offer::Last);
+        || manner.first_window >= ts_cookie::MAX_IN_FLIGHT
+        || matches!(offer, WindowOffer::LastChance);
     // CAST: widening.
-    if wide && start > stamp::MOST_IN_FLIGHT as i32 {
+    if wide && start > ts_cookie::MAX_IN_FLIGHT as i32 {
         Budget::Source
     } else {
         Budget::None
@@ -240,7 +244,7 @@ const fn budget_of_empty(start: i32, offer: Offer, manner: &Manner) -> Budget {
 struct Choice {
     /// What is answered, unless it is a FIN.
     class: SegmentClass,
-    tells: Told,
+    tells: TsCookie,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
     back_dated_ms: u32,
     budget: Budget,
@@ -251,20 +255,20 @@ struct Choice {
 
 impl Choice {
     /// What was received before, and an offer.
-    const fn window(class: SegmentClass, received: u32, offer: Offer) -> Self {
+    const fn window(class: SegmentClass, received: u32, offer: WindowOffer) -> Self {
         Self {
             class,
-            tells: Told { received, offer },
+            tells: TsCookie { received, offer },
             back_dated_ms: 0,
             budget: Budget::None,
-            talks: matches!(offer, Offer::Drip),
+            talks: matches!(offer, WindowOffer::OneByteDrip),
         }
     }
 
     /// So many octets more, and no window.
-    const fn taking(told: Told, octets: u32) -> Self {
+    const fn taking(told: TsCookie, octets: u32) -> Self {
         let received = told.received.wrapping_add(octets);
-        Self::window(SegmentClass::Data, received, Offer::Closed)
+        Self::window(SegmentClass::Data, received, WindowOffer::Zero)
     }
 }
 
@@ -282,19 +286,19 @@ fn banner(sent: u16) -> Option<u8> {
 /// the interval to the next probe would reach its ceiling of 120 s (tcp_probe_timer), and starts over
 /// when it could send something. A window that is too small for a segment of its size is used by it
 /// when the next probe is due (tcp_write_wakeup), so one octet at the right time gains the most.
-const fn offered_at(before: Offer, age_ms: u32, drip: bool) -> Offer {
+const fn offered_at(before: WindowOffer, age_ms: u32, drip: bool) -> WindowOffer {
     match (age_ms, before) {
-        (DRIP_FROM_MS.., _) if drip => Offer::Drip,
+        (DRIP_FROM_MS.., _) if drip => WindowOffer::OneByteDrip,
         // The client has nothing to send. As long as it may fill this window, the stamp has to say so: there
         // may be more in flight than a stamp tells from a probe.
-        (_, Offer::Last) => Offer::Last,
-        (STEADY_FROM_MS..TRICKLE_UNTIL_MS, Offer::Closed) => Offer::Steady,
-        (TRICKLE_FROM_MS..LONG_FROM_MS, _) => Offer::Short,
-        (LONG_FROM_MS..TRICKLE_UNTIL_MS, _) => Offer::Long,
+        (_, WindowOffer::LastChance) => WindowOffer::LastChance,
+        (STEADY_FROM_MS..TRICKLE_UNTIL_MS, WindowOffer::Zero) => WindowOffer::OneByteAtRto,
+        (TRICKLE_FROM_MS..LONG_FROM_MS, _) => WindowOffer::OneByteEarly,
+        (LONG_FROM_MS..TRICKLE_UNTIL_MS, _) => WindowOffer::OneByteLate,
         // An answer was lost, and there may be no next probe: a window of the segment size
         // that the first window left the peer with is used at once.
-        (TRICKLE_UNTIL_MS.., _) => Offer::Last,
-        _ => Offer::Probed,
+        (TRICKLE_UNTIL_MS.., _) => WindowOffer::LastChance,
+        _ => WindowOffer::ZeroOnProbe,
     }
 }
 
@@ -304,7 +308,7 @@ const fn offered_at(before: Offer, age_ms: u32, drip: bool) -> Offer {
 const TRICKLE_FROM_MS: u32 = 27_500;
 const STEADY_FROM_MS: u32 = 36_000;
 const LONG_FROM_MS: u32 = 38_000;
-const TRICKLE_UNTIL_MS: u32 = 60_000 - 2 * stamp::STEP_MS;
+const TRICKLE_UNTIL_MS: u32 = 60_000 - 2 * ts_cookie::STEP_MS;
 
 /// A probe that is older gets an octet of the banner: with what follows, no more than half a minute
 /// passes between two of them.
@@ -316,7 +320,7 @@ const DRIP_FROM_MS: u32 = 6_500;
 /// timeout later than 102.2 s after the first retransmission (retransmits_timed_out), or at the second
 /// one when the timeout has grown to 120 s; each octet that is taken gives it another timeout.
 fn taken(
-    told: Told,
+    told: TsCookie,
     there: u32,
     place: Place,
     age_ms: u32,
@@ -324,50 +328,56 @@ fn taken(
 ) -> Result<Choice, DropReason> {
     let &Manner { profile, drip, .. } = manner;
     let full = u32::from(match told.offer {
-        Offer::Open => manner.first_window,
+        WindowOffer::Initial => manner.first_window,
         _ => FIRST_WINDOW,
     });
     // The first data fill the window: there may be more behind it, which holds longer than these.
     let more = there >= full && !place.fin;
     Ok(match told.offer {
-        Offer::Short | Offer::Long | Offer::Steady => Choice {
-            back_dated_ms: back_dated(told.offer, age_ms).ok_or(DropReason::Deferred)?,
-            ..Choice::taking(told, 1)
-        },
-        Offer::Drip => Choice {
+        WindowOffer::OneByteEarly | WindowOffer::OneByteLate | WindowOffer::OneByteAtRto => {
+            Choice {
+                back_dated_ms: back_dated(told.offer, age_ms).ok_or(DropReason::Deferred)?,
+                ..Choice::taking(told, 1)
+            }
+        }
+        WindowOffer::OneByteDrip => Choice {
             talks: true,
             ..Choice::taking(told, there)
         },
-        Offer::Open | Offer::Last if more && matches!(profile, Profile::Hold) => {
+        WindowOffer::Initial | WindowOffer::LastChance
+            if more && matches!(profile, Profile::Hold) =>
+        {
             Choice::taking(told, full)
         }
         // The rest and a FIN are no more in flight than a stamp tells from a probe.
-        Offer::Last if matches!(profile, Profile::Hold) => {
-            let beyond = there.saturating_sub(u32::from(stamp::MOST_IN_FLIGHT) - 1);
+        WindowOffer::LastChance if matches!(profile, Profile::Hold) => {
+            let beyond = there.saturating_sub(u32::from(ts_cookie::MAX_IN_FLIGHT) - 1);
             Choice::taking(told, beyond.clamp(1, MOST_OF_LAST))
         }
-        Offer::Open | Offer::Last => Choice::taking(told, 1),
-        Offer::Closed | Offer::Probed if drip && age_ms >= DRIP_FROM_MS => Choice {
+        WindowOffer::Initial | WindowOffer::LastChance => Choice::taking(told, 1),
+        WindowOffer::Zero | WindowOffer::ZeroOnProbe if drip && age_ms >= DRIP_FROM_MS => Choice {
             talks: true,
             ..Choice::taking(told, 1)
         },
         // A single octet may be a probe (BSD, which waits 60 s at most): it gets its answer.
-        Offer::Closed | Offer::Probed if there == 1 && age_ms < PROBE_MS => {
+        WindowOffer::Zero | WindowOffer::ZeroOnProbe if there == 1 && age_ms < PROBE_MS => {
             // CAST: positions in the stream are below 2^31.
             let class = if place.start == told.received as i32 {
                 SegmentClass::Probe
             } else {
                 SegmentClass::Data
             };
-            Choice::window(class, told.received, Offer::Closed)
+            Choice::window(class, told.received, WindowOffer::Zero)
         }
-        Offer::Closed | Offer::Probed if age_ms >= IN_FLIGHT_MS => Choice::taking(told, 1),
-        Offer::Closed | Offer::Probed => return Err(DropReason::Deferred),
+        WindowOffer::Zero | WindowOffer::ZeroOnProbe if age_ms >= IN_FLIGHT_MS => {
+            Choice::taking(told, 1)
+        }
+        WindowOffer::Zero | WindowOffer::ZeroOnProbe => return Err(DropReason::Deferred),
     })
 }
 
 /// How many octets are taken at most of the last ones that the window of a last chance had room for.
-const MOST_OF_LAST: u32 = LAST_CHANCE as u32 + 1 - stamp::MOST_IN_FLIGHT as u32;
+const MOST_OF_LAST: u32 = LAST_CHANCE as u32 + 1 - ts_cookie::MAX_IN_FLIGHT as u32;
 
 /// From what age of the last answer on an octet of those in flight is taken. While the timeout is
 /// still short, the next retransmission comes before the age is twice this, and so in time.
@@ -388,11 +398,11 @@ const PROBE_MS: u32 = 90_000;
 /// longer than what is named, so this is what a receiver would say that delays its acknowledgments. It
 /// raises the peer's timeout to just under the 51.1 s at which one probe and two retransmissions are
 /// all that it sends for an octet; there it is kept. docs/hold.md has the reasons for the figures.
-const fn back_dated(offer: Offer, age_ms: u32) -> Option<u32> {
+const fn back_dated(offer: WindowOffer, age_ms: u32) -> Option<u32> {
     match offer {
-        Offer::Short if age_ms >= 85_000 => Some(24_000),
-        Offer::Long if age_ms >= 122_000 => Some(24_000),
-        Offer::Steady if age_ms >= 147_000 => {
+        WindowOffer::OneByteEarly if age_ms >= 85_000 => Some(24_000),
+        WindowOffer::OneByteLate if age_ms >= 122_000 => Some(24_000),
+        WindowOffer::OneByteAtRto if age_ms >= 147_000 => {
             // The first retransmission comes at 3 A, the second at 5 A, and A is the timeout.
             let timeout_ms = age_ms / if age_ms < 180_000 { 3 } else { 5 };
             Some(match timeout_ms {

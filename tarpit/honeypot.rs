@@ -12,15 +12,15 @@ use super::isn::Flow;
 use super::policy::Policy;
 use super::reply::{Answer, Budget};
 use super::segment_class::SegmentClass;
-use super::stamp;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
+use super::ts_cookie;
 
 /// How far into its stream a segment may lie, in octets, to pass as one of ours. Without an echo of ours,
 /// a blind guess passes with odds of 2^-8 ...
 const REACH: i32 = 1 << 24;
 
-/// ... and with one, with odds of 2^-2 times those of a recent echo ([`stamp::is_recent`]). A stamp counts
+/// ... and with one, with odds of 2^-2 times those of a recent echo ([`ts_cookie::is_recent`]). A stamp counts
 /// these octets, so it stays less than half a circle ahead of the clock.
 const ECHOED_REACH: i32 = 1 << 30;
 
@@ -35,10 +35,14 @@ pub(super) fn take(
     // We send no data, so up to our FIN SEG.ACK is our ISN + 1.
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
-    let offset = flow.stamp_offset();
-    let echo = segment.echoed(offset);
+    let offset = flow.ts_offset();
+    let echo = segment.echoed_cookie(offset);
     let reach = match echo {
-        Some(echo) if stamp::is_recent(env.now_ms, stamp::counted_at(echo, start)) => ECHOED_REACH,
+        Some(echo)
+            if ts_cookie::is_recent(env.now_ms, ts_cookie::byte_count_clock(echo, start)) =>
+        {
+            ECHOED_REACH
+        }
         _ => REACH,
     };
     if !(-1..=reach).contains(&start) {
@@ -54,7 +58,7 @@ pub(super) fn take(
         // With 255 octets in flight, or a multiple of 256 more, an acknowledgment looks the same. Linux
         // replies to an acknowledgment of what it has not sent with another one (RFC 5961, 5.2; tcp_ack):
         // the rate limit of the source ends that.
-        0 if !fin && start > stamp::MOST_COUNTED_IN_FLIGHT => {
+        0 if !fin && start > ts_cookie::MAX_IN_FLIGHT_BYTE_COUNT => {
             (SegmentClass::KeepAlive, 1, Budget::Source)
         }
         0 if !fin => (SegmentClass::KeepAlive, 1, Budget::None),
@@ -71,8 +75,12 @@ pub(super) fn take(
         options: Options::only(segment.options.timestamps().map(|theirs| {
             Timestamps {
                 // CAST: modulo 2^32, as sequence numbers are.
-                value: stamp::counting((start as u32).wrapping_add(len), env.now_ms, echo)
-                    .wrapping_add(offset),
+                value: ts_cookie::encode_byte_count(
+                    (start as u32).wrapping_add(len),
+                    env.now_ms,
+                    echo,
+                )
+                .wrapping_add(offset),
                 echo: theirs.value,
             }
         })),
@@ -86,7 +94,7 @@ pub(super) fn take(
 /// 3.8.4). An acknowledgment starts at SND.NXT, which is never before RCV.NXT.
 const fn is_keep_alive(start: i32, echo: Option<u32>) -> bool {
     match echo {
-        Some(echo) => stamp::is_before_counted(echo, start),
+        Some(echo) => ts_cookie::starts_before_byte_count(echo, start),
         // Only one before all data surely is.
         None => start < 0,
     }

@@ -116,7 +116,7 @@ impl Flow {
 
     /// What this flow adds to its stamps, so that they tell nothing of the clock (RFC 7323, 7.1).
     #[inline]
-    pub const fn stamp_offset(self) -> u32 {
+    pub const fn ts_offset(self) -> u32 {
         // CAST: any 32 of the mixed bits will do.
         mix(self.0 ^ (1 << 63)) as u32
     }
@@ -203,7 +203,7 @@ mod tests {
             .collect();
         assert_eq!(distances.len(), 1000);
         assert_ne!(flow(9).isn(Seq(7)), flow(10).isn(Seq(7)));
-        assert_ne!(flow(9).stamp_offset(), flow(10).stamp_offset());
+        assert_ne!(flow(9).ts_offset(), flow(10).ts_offset());
     }
 
     #[test]

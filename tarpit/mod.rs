@@ -7,7 +7,7 @@
 //! why. Everything that the decision needs is an argument: the bytes, the [`Policy`] of the rule,
 //! and the [`Env`]: the clock, the key, the link's MSS. There is no connection table: what has
 //! to be remembered of a connection travels in the numbers that the peer sends back ([`isn`],
-//! [`stamp`]).
+//! [`ts_cookie`]).
 //!
 //! The promises: no input makes the core panic, allocate, loop without bound or read outside of
 //! what it was given; a reply is never longer than the packet that caused it, but for the one octet of
@@ -31,9 +31,9 @@ pub mod reply;
 mod segment_class;
 pub mod seq;
 mod siphash;
-pub mod stamp;
 pub mod tcp;
 pub mod tcp_options;
+pub mod ts_cookie;
 pub mod window;
 
 pub use drop_reason::DropReason;

@@ -2,7 +2,7 @@
 
 //! How a rule answers, and the windows that follow from it.
 
-use super::stamp::Offer;
+use super::ts_cookie::WindowOffer;
 use super::window::Window;
 
 /// The window of the SYN-ACK, in octets, for a peer with timestamps.
@@ -138,12 +138,22 @@ impl Profile {
     }
 
     /// The window field for an offer to a peer that has sent something.
-    pub(super) const fn window(self, offer: Offer) -> Window {
+    pub(super) const fn window(self, offer: WindowOffer) -> Window {
         match (offer, self) {
-            (Offer::Closed | Offer::Probed, _) => Window::Field(0),
-            (Offer::Steady | Offer::Short | Offer::Long | Offer::Drip, _) => Window::Field(1),
-            (Offer::Open | Offer::Last, Self::Hold) => Window::Field(LAST_CHANCE),
-            (Offer::Open | Offer::Last, Self::Linux) => Window::OneSegment(self.window_scale()),
+            (WindowOffer::Zero | WindowOffer::ZeroOnProbe, _) => Window::Field(0),
+            (
+                WindowOffer::OneByteAtRto
+                | WindowOffer::OneByteEarly
+                | WindowOffer::OneByteLate
+                | WindowOffer::OneByteDrip,
+                _,
+            ) => Window::Field(1),
+            (WindowOffer::Initial | WindowOffer::LastChance, Self::Hold) => {
+                Window::Field(LAST_CHANCE)
+            }
+            (WindowOffer::Initial | WindowOffer::LastChance, Self::Linux) => {
+                Window::OneSegment(self.window_scale())
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Answer {
     /// of no connection.
     pub ordinal: Option<u16>,
     /// How long the peer has been held since the answer before, in milliseconds, give or take
-    /// [`super::stamp::STEP_MS`]: the sum over all answers is its time here. 0 where nothing tells.
+    /// [`super::ts_cookie::STEP_MS`]: the sum over all answers is its time here. 0 where nothing tells.
     pub trapped_ms: u32,
 }
 

@@ -156,9 +156,9 @@ impl Segment {
         self.payload_len as u32
     }
 
-    /// The stamp that the segment echoes, in a flow whose stamps have this offset.
-    pub(super) fn echoed(&self, stamp_offset: u32) -> Option<u32> {
+    /// Returns the timestamp cookie that the segment echoes, in a flow with this offset.
+    pub(super) fn echoed_cookie(&self, ts_offset: u32) -> Option<u32> {
         let theirs = self.options.timestamps()?;
-        Some(theirs.echo.wrapping_sub(stamp_offset))
+        Some(theirs.echo.wrapping_sub(ts_offset))
     }
 }

@@ -19,8 +19,8 @@ use common::{
 };
 use tarpit::isn::Flow;
 use tarpit::seq::Seq;
-use tarpit::stamp::{Offer, Told};
 use tarpit::tcp::Flags;
+use tarpit::ts_cookie::{TsCookie, WindowOffer};
 use tarpit::{DropReason, Env, Limit, Policy, Ports, SegmentClass, V4, V6};
 
 const FIN: u8 = 0x01;
@@ -58,7 +58,7 @@ struct Case {
     /// It is marked CE.
     marked: bool,
     /// What the echo says, if there are timestamps.
-    told: Told,
+    told: TsCookie,
     /// How old that is.
     age_ms: u32,
 }
@@ -237,24 +237,28 @@ impl Case {
             }),
         };
         let age_s = f64::from(self.age_ms) / 1000.0;
-        if self.told.offer == Offer::Open && !drip && self.len == 0 && start >= i64::from(fin) {
+        if self.told.offer == WindowOffer::Initial
+            && !drip
+            && self.len == 0
+            && start >= i64::from(fin)
+        {
             return None;
         }
         if empty {
             let said = match age_s {
                 _ if start >= next => None,
                 6.5.. if drip => talk(answer(next, 1)),
-                _ if self.told.offer == Offer::Last && self.policy == LINUX => {
+                _ if self.told.offer == WindowOffer::LastChance && self.policy == LINUX => {
                     answer(next, MSS / 128 + 1)
                 }
-                _ if self.told.offer == Offer::Last => answer(next, 36),
+                _ if self.told.offer == WindowOffer::LastChance => answer(next, 36),
                 59.488.. if self.policy == LINUX => answer(next, MSS / 128 + 1),
                 59.488.. => answer(next, 36),
                 27.5.. => answer(next, 1),
                 _ => answer(next, 0),
             };
             // It may be an ACK behind 31 octets in flight where the window has room for them.
-            let roomy = self.policy == LINUX || self.told.offer == Offer::Last;
+            let roomy = self.policy == LINUX || self.told.offer == WindowOffer::LastChance;
             return if roomy && start >= 31 {
                 said.map(|said| Said {
                     budget: Budget::Source,
@@ -273,14 +277,19 @@ impl Case {
         let there = end - next;
         let fills = self.policy != LINUX && there >= 24 && !fin;
         let (octets, window) = match (self.told.offer, age_s) {
-            (Offer::Open | Offer::Last, _) if fills => (24, 0),
+            (WindowOffer::Initial | WindowOffer::LastChance, _) if fills => (24, 0),
             // No more than 29 and the FIN stay in flight of the 36 that there was room for.
-            (Offer::Last, _) if self.policy != LINUX => ((there - 29).clamp(1, 7), 0),
-            (Offer::Open | Offer::Last, _) => (1, 0),
-            (Offer::Short, 85.0..) | (Offer::Long, 122.0..) | (Offer::Steady, 147.0..) => (1, 0),
-            (Offer::Short | Offer::Long | Offer::Steady, _) => return None,
-            (Offer::Drip, _) if drip => return talk(answer(end, 0)),
-            (Offer::Drip, _) => (there, 0),
+            (WindowOffer::LastChance, _) if self.policy != LINUX => ((there - 29).clamp(1, 7), 0),
+            (WindowOffer::Initial | WindowOffer::LastChance, _) => (1, 0),
+            (WindowOffer::OneByteEarly, 85.0..)
+            | (WindowOffer::OneByteLate, 122.0..)
+            | (WindowOffer::OneByteAtRto, 147.0..) => (1, 0),
+            (
+                WindowOffer::OneByteEarly | WindowOffer::OneByteLate | WindowOffer::OneByteAtRto,
+                _,
+            ) => return None,
+            (WindowOffer::OneByteDrip, _) if drip => return talk(answer(end, 0)),
+            (WindowOffer::OneByteDrip, _) => (there, 0),
             (_, 6.5..) if drip => return talk(answer(next + 1, 0)),
             (_, ..90.0) if there == 1 => (0, 0),
             (_, 45.0..) => (1, 0),
@@ -371,9 +380,9 @@ impl Peer {
             stamp = if case.policy == HONEYPOT {
                 THEN.wrapping_add(case.told.received)
             } else {
-                case.told.stamp(THEN, None)
+                case.told.encode(THEN, None)
             };
-            let echo = stamp.wrapping_add(self.flow.stamp_offset());
+            let echo = stamp.wrapping_add(self.flow.ts_offset());
             packet[at + 28..at + 32].copy_from_slice(&echo.to_be_bytes());
         }
         let env = Env {
@@ -393,7 +402,7 @@ impl Peer {
             );
             if let Some(ours) = said.options.timestamps() {
                 // The clock goes on, and the echo is of the past, if it is not the segment's.
-                let value = ours.value.wrapping_sub(self.flow.stamp_offset());
+                let value = ours.value.wrapping_sub(self.flow.ts_offset());
                 let frozen = matches!(limit, Limit::Frozen { .. });
                 let old = if frozen {
                     0
@@ -505,14 +514,14 @@ fn all_bits_in_all_places_are_answered_as_the_model_says() {
                                 flags,
                                 len,
                                 marked,
-                                told: Told {
+                                told: TsCookie {
                                     // CAST: the places of a honeypot's stream are positive.
                                     received: if policy == HONEYPOT {
                                         place.max(0) as u32
                                     } else {
                                         0
                                     },
-                                    offer: Offer::Open,
+                                    offer: WindowOffer::Initial,
                                 },
                                 age_ms: 5000,
                             };
@@ -529,15 +538,15 @@ fn all_bits_in_all_places_are_answered_as_the_model_says() {
 
 #[test]
 fn whatever_was_told_and_whenever_the_answer_is_that_of_the_model() {
-    const OFFERS: [Offer; 8] = [
-        Offer::Open,
-        Offer::Closed,
-        Offer::Probed,
-        Offer::Steady,
-        Offer::Short,
-        Offer::Long,
-        Offer::Drip,
-        Offer::Last,
+    const OFFERS: [WindowOffer; 8] = [
+        WindowOffer::Initial,
+        WindowOffer::Zero,
+        WindowOffer::ZeroOnProbe,
+        WindowOffer::OneByteAtRto,
+        WindowOffer::OneByteEarly,
+        WindowOffer::OneByteLate,
+        WindowOffer::OneByteDrip,
+        WindowOffer::LastChance,
     ];
     // Each limit of the page, and one millisecond less.
     const LIMITS: [u32; 13] = [
@@ -588,7 +597,7 @@ fn whatever_was_told_and_whenever_the_answer_is_that_of_the_model() {
                                 flags,
                                 len,
                                 marked: false,
-                                told: Told { received, offer },
+                                told: TsCookie { received, offer },
                                 age_ms,
                             };
                             peer.check(&case, 0, &mut packet, at);

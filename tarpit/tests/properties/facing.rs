@@ -51,7 +51,7 @@ impl Host {
         let has_stamp = answer.timestamps.is_some_and(|(_, echo)| {
             // A honeypot's stamp counts the octets too.
             let stamp = echo
-                .wrapping_sub(flow.stamp_offset())
+                .wrapping_sub(flow.ts_offset())
                 .wrapping_add_signed(start.wrapping_neg());
             now_ms.wrapping_sub(stamp).wrapping_add(256) < 1 << 23
         });
