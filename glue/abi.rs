@@ -34,10 +34,10 @@ pub(super) const TABLE_SIZE: usize = 4096;
 #[repr(C)]
 pub(super) struct State {
     pub(super) key: Key,
-    /// The connections that were running before their rule ([`crate::tarpit::frozen::remember`]). A
-    /// connection takes over the entry of another one.
+    /// The frozen connections ([`crate::tarpit::freeze::track_rcv_nxt`]). A connection takes over the
+    /// entry of another one.
     pub(super) frozen: [Atomic<u64>; TABLE_SIZE],
-    /// The rate limits of the sources ([`crate::tarpit::reply::spend`]).
+    /// The token buckets of the sources ([`crate::tarpit::rate_limit::token_bucket_take`]).
     pub(super) sources: [Atomic<u32>; TABLE_SIZE],
 }
 

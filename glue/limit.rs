@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rate limits for replies that could otherwise be provoked without end ([`crate::tarpit::Limit`]), and
-//! the RCV.NXT of frozen connections.
+//! The rate limits of replies ([`crate::tarpit::RateLimit`]), and RCV.NXT of frozen connections.
 //!
-//! A counter for each CPU, and two tables of fixed size for each network namespace; no allocation, no
-//! lock: an entry is one word. Two sources with one entry share its rate limit. Only replies that carry a
-//! limit come here.
+//! Each network namespace has a counter for each CPU and two tables of fixed size. There is no
+//! allocation and no lock: an entry is one word. Two sources with one entry share its token bucket.
 
 use super::{
     abi::{
@@ -21,10 +19,10 @@ use crate::{
         syn_limit, //
     },
     tarpit::{
-        frozen::remember,
-        reply::spend,
+        freeze::track_rcv_nxt,
+        rate_limit::token_bucket_take,
         Answer,
-        Limit, //
+        RateLimit, //
     },
 };
 use core::borrow::Borrow;
@@ -56,93 +54,84 @@ pub(super) fn check_parameters() -> Result {
     }
 }
 
-/// What the rate limits say of an answer.
-pub(super) enum Admission {
-    /// It may go out.
-    Granted,
+/// The verdict of the rate limits on a reply.
+pub(super) enum LimitVerdict {
+    /// It may be sent.
+    Send,
     /// Its rate limit is exceeded.
-    Refused,
-    /// It is none: its segment was to be remembered only.
-    Silent,
+    Exceeded,
+    /// Its segment was to be recorded only, so nothing is sent.
+    RecordedOnly,
 }
 
-/// Takes an answer to `incoming` out of its rate limit, if it has one.
-#[inline(always)]
-pub(super) fn admit(
-    limit: Limit,
-    answer: &mut Answer,
-    state: &State,
-    incoming: &Incoming<'_>,
-    now_ms: u32,
-) -> Admission {
-    match limit {
-        Limit::None => Admission::Granted,
-        _ => admit_limited(limit, answer, state, incoming, now_ms),
-    }
-}
-
-#[inline(never)]
-fn admit_limited(
-    limit: Limit,
-    answer: &mut Answer,
-    state: &State,
-    incoming: &Incoming<'_>,
-    now_ms: u32,
-) -> Admission {
-    let admitted = match limit {
-        Limit::None => true,
-        Limit::Everyone => everyone(incoming, now_ms),
-        Limit::Source(bucket) => take(state, bucket, now_ms),
-        Limit::Frozen {
-            source,
-            flow,
-            silent,
-        } => {
-            let known = recall(state, flow, silent, answer, now_ms);
-            if silent {
-                return Admission::Silent;
-            }
-            known && take(state, source, now_ms)
+impl LimitVerdict {
+    const fn new(is_within_limit: bool) -> Self {
+        match is_within_limit {
+            true => Self::Send,
+            false => Self::Exceeded,
         }
-    };
-    match admitted {
-        true => Admission::Granted,
-        false => Admission::Refused,
     }
 }
 
-/// Counts an answer to an unverified segment, on this CPU. Returns true if it is within `syn_limit`.
-#[inline]
-fn everyone(incoming: &Incoming<'_>, now_ms: u32) -> bool {
+/// Takes a reply to `incoming` from its rate limit, if it has one, and sets the acknowledgment of a
+/// reply that freezes. `source_bucket` gives the number of the source.
+#[inline(always)]
+pub(super) fn check_limits(
+    reply: &mut Answer,
+    source_bucket: impl FnOnce() -> u32,
+    state: &State,
+    incoming: &Incoming<'_>,
+    now_ms: u32,
+) -> LimitVerdict {
+    match reply.rate_limit {
+        RateLimit::None => LimitVerdict::Send,
+        RateLimit::Shared => LimitVerdict::new(shared_limit_ok(incoming, now_ms)),
+        RateLimit::Source => LimitVerdict::new(source_limit_ok(state, source_bucket(), now_ms)),
+        RateLimit::Freeze { record_only } => {
+            let is_known = set_rcv_nxt(reply, record_only, state, now_ms);
+            if record_only {
+                return LimitVerdict::RecordedOnly;
+            }
+            LimitVerdict::new(is_known && source_limit_ok(state, source_bucket(), now_ms))
+        }
+    }
+}
+
+/// Counts a reply to an unverified segment, on this CPU. Returns true if it is within `syn_limit`.
+#[inline(never)]
+fn shared_limit_ok(incoming: &Incoming<'_>, now_ms: u32) -> bool {
     let limit = value(syn_limit.value());
     limit == 0 || incoming.unverified_in(now_ms >> 10) <= limit
 }
 
-/// Sets the acknowledgment of an answer to RCV.NXT of the connection that it freezes. Returns false if
+/// Sets the acknowledgment of a reply to RCV.NXT of the connection that it freezes. Returns false if
 /// that is not known.
-fn recall(state: &State, flow: u64, silent: bool, answer: &mut Answer, now_ms: u32) -> bool {
+#[inline(never)]
+fn set_rcv_nxt(reply: &mut Answer, record_only: bool, state: &State, now_ms: u32) -> bool {
+    let flow = reply.flow.hash();
     // CAST: the remainder is an index of the table.
     let Some(entry) = state.frozen.get(flow as usize % TABLE_SIZE) else {
         return false;
     };
     let seen = entry.load(Relaxed);
-    let (new, ack) = remember(seen, flow, answer.ack, silent, now_ms);
-    answer.ack = ack;
-    // Another CPU was faster: that may have been the first segment.
+    let (new, ack) = track_rcv_nxt(seen, flow, reply.ack, record_only, now_ms);
+    reply.ack = ack;
+    // Another CPU was faster: its segment may have been the first one.
     new == seen || entry.cmpxchg(seen, new, Relaxed).is_ok()
 }
 
-/// Takes an answer out of the rate limit of a source. Returns false if that is exceeded.
-fn take(state: &State, bucket: u32, now_ms: u32) -> bool {
+/// Takes a reply from the token bucket of a source. Returns false if the bucket is empty.
+#[inline(never)]
+fn source_limit_ok(state: &State, bucket: u32, now_ms: u32) -> bool {
     // CAST: widening; the remainder is an index of the table.
-    let Some(whole_at) = state.sources.get(bucket as usize % TABLE_SIZE) else {
+    let Some(full_at) = state.sources.get(bucket as usize % TABLE_SIZE) else {
         return false;
     };
-    let seen = whole_at.load(Relaxed);
+    let seen = full_at.load(Relaxed);
     let interval_ms = value(source_interval_ms.value());
-    match spend(seen, now_ms, interval_ms, value(source_burst.value())) {
-        // Another CPU was faster with this very entry: that was the reply.
-        Some(after) => whole_at.cmpxchg(seen, after, Relaxed).is_ok(),
+    match token_bucket_take(seen, now_ms, interval_ms, value(source_burst.value())) {
+        // Another CPU was faster with this very entry: it has sent the reply.
+        Some(after) => full_at.cmpxchg(seen, after, Relaxed).is_ok(),
         None => false,
     }
 }

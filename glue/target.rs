@@ -6,7 +6,7 @@ use super::{
     abi::{self, Call, Facts, SkBuff},
     limit::{
         self,
-        Admission, //
+        LimitVerdict, //
     },
     skb::Incoming, //
 };
@@ -157,11 +157,11 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
         return abi::NF_DROP;
     }
     incoming.saw(class, offset, answer.trapped_ms);
-    let limit = packet.limit(answer, env.key);
-    match limit::admit(limit, answer, state, &incoming, facts.now_ms) {
-        Admission::Granted => {}
-        Admission::Silent => return abi::NF_DROP,
-        Admission::Refused => {
+    let source_bucket = || packet.source_bucket(env.key);
+    match limit::check_limits(answer, source_bucket, state, &incoming, facts.now_ms) {
+        LimitVerdict::Send => {}
+        LimitVerdict::RecordedOnly => return abi::NF_DROP,
+        LimitVerdict::Exceeded => {
             incoming.count_limited();
             return abi::NF_DROP;
         }

@@ -14,7 +14,8 @@ use super::honeypot::take;
 use super::ip::Ecn;
 use super::isn::Flow;
 use super::policy::{Mode, Policy, Profile, FIRST_WINDOW};
-use super::reply::{Answer, Budget};
+use super::rate_limit::RateLimit;
+use super::reply::Answer;
 use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Control, Flags, Segment, HEADER_LEN};
@@ -39,12 +40,12 @@ pub(super) fn decide(
         (Mode::Reset, _) => reset(
             segment,
             class_by_control(control, segment),
-            Budget::Everyone,
+            RateLimit::Shared,
         ),
         // 3.10.7.2: a connection is wanted.
         (_, Control::Syn) => syn_ack(segment, flow, policy, env),
         // 3.10.7.1: somebody uses our address; the one who answers him is told so.
-        (_, Control::SynAck) => reset(segment, SegmentClass::SynAck, Budget::Source),
+        (_, Control::SynAck) => reset(segment, SegmentClass::SynAck, RateLimit::Source),
         // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
         (Mode::Tarpit { profile, drip }, Control::Ack { fin }) => {
             let manner = Manner {
@@ -112,13 +113,13 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
             timestamps,
             syn.len.saturating_sub(HEADER_LEN),
         ),
-        budget: Budget::Everyone,
+        rate_limit: RateLimit::Shared,
         ..Answer::EMPTY
     }
 }
 
 /// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
-fn reset(segment: &Segment, class: SegmentClass, budget: Budget) -> Answer {
+fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Answer {
     let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
     } else {
@@ -132,7 +133,7 @@ fn reset(segment: &Segment, class: SegmentClass, budget: Budget) -> Answer {
         seq,
         ack,
         flags,
-        budget,
+        rate_limit,
         ..Answer::EMPTY
     }
 }

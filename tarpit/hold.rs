@@ -7,11 +7,12 @@
 
 use super::drop_reason::DropReason;
 use super::env::Env;
-use super::frozen::freeze;
+use super::freeze::reply_midstream;
 use super::ip::Ecn;
 use super::isn::Flow;
 use super::policy::{Profile, FIRST_WINDOW, LAST_CHANCE};
-use super::reply::{Answer, Budget};
+use super::rate_limit::RateLimit;
+use super::reply::Answer;
 use super::segment_class::SegmentClass;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -51,7 +52,7 @@ pub(super) fn hold(
     };
     let start = segment.seq.since(first_octet);
     if !(-1..=REACH).contains(&start) {
-        return freeze(segment, env);
+        return reply_midstream(segment, env);
     }
     let place = Place {
         start,
@@ -94,7 +95,7 @@ pub(super) fn hold(
         })),
         payload: if talks { banner(sent) } else { None },
         ordinal: Some(env.ordinal()),
-        budget: choice.budget,
+        rate_limit: choice.rate_limit,
         trapped_ms,
         ..Answer::EMPTY
     })
@@ -172,7 +173,7 @@ fn timed(place: Place, told: TsCookie, age_ms: u32, manner: &Manner) -> Result<C
         };
         let offer = offered_at(told.offer, age_ms, drip);
         return Ok(Choice {
-            budget: budget_of_empty(start, told.offer, manner),
+            rate_limit: rate_limit_of_empty(start, told.offer, manner),
             ..Choice::window(class, told.received, offer)
         });
     }
@@ -228,15 +229,15 @@ const fn untimed(place: Place) -> Result<Choice, DropReason> {
 /// It may also be an acknowledgment behind 31 octets in flight, or 63 and so on, if so many precede it and
 /// there was a window for them. Linux replies to an acknowledgment of what it has not sent with another
 /// one, which looks the same (RFC 5961, 5.2; tcp_ack): the rate limit of the source ends that.
-const fn budget_of_empty(start: i32, offer: WindowOffer, manner: &Manner) -> Budget {
+const fn rate_limit_of_empty(start: i32, offer: WindowOffer, manner: &Manner) -> RateLimit {
     let wide = matches!(manner.profile, Profile::Linux)
         || manner.first_window >= ts_cookie::MAX_IN_FLIGHT
         || matches!(offer, WindowOffer::LastChance);
     // CAST: widening.
     if wide && start > ts_cookie::MAX_IN_FLIGHT as i32 {
-        Budget::Source
+        RateLimit::Source
     } else {
-        Budget::None
+        RateLimit::None
     }
 }
 
@@ -247,7 +248,7 @@ struct Choice {
     tells: TsCookie,
     /// By how much the echo of its timestamp is dated back, in milliseconds.
     back_dated_ms: u32,
-    budget: Budget,
+    rate_limit: RateLimit,
     /// Whether an octet of the banner comes with it. Only with other news: Linux takes a segment for
     /// no sign of life that differs from what it expects in nothing but data (tcp_rcv_established).
     talks: bool,
@@ -260,7 +261,7 @@ impl Choice {
             class,
             tells: TsCookie { received, offer },
             back_dated_ms: 0,
-            budget: Budget::None,
+            rate_limit: RateLimit::None,
             talks: matches!(offer, WindowOffer::OneByteDrip),
         }
     }

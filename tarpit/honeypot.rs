@@ -10,7 +10,8 @@ use super::drop_reason::DropReason;
 use super::env::Env;
 use super::isn::Flow;
 use super::policy::Policy;
-use super::reply::{Answer, Budget};
+use super::rate_limit::RateLimit;
+use super::reply::Answer;
 use super::segment_class::SegmentClass;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -48,7 +49,7 @@ pub(super) fn take(
     if !(-1..=reach).contains(&start) {
         return Err(DropReason::NotOurs);
     }
-    let (class, len, budget) = match segment.octets() {
+    let (class, len, rate_limit) = match segment.octets() {
         0 if !fin && !is_keep_alive(start, echo) => {
             return Err(match start {
                 0 => DropReason::HandshakeAck,
@@ -59,12 +60,12 @@ pub(super) fn take(
         // replies to an acknowledgment of what it has not sent with another one (RFC 5961, 5.2; tcp_ack):
         // the rate limit of the source ends that.
         0 if !fin && start > ts_cookie::MAX_IN_FLIGHT_BYTE_COUNT => {
-            (SegmentClass::KeepAlive, 1, Budget::Source)
+            (SegmentClass::KeepAlive, 1, RateLimit::Source)
         }
-        0 if !fin => (SegmentClass::KeepAlive, 1, Budget::None),
-        octets if fin => (SegmentClass::Fin, octets.wrapping_add(1), Budget::None),
-        1 if start < 0 => (SegmentClass::KeepAlive, 1, Budget::None),
-        octets => (SegmentClass::Data, octets, Budget::None),
+        0 if !fin => (SegmentClass::KeepAlive, 1, RateLimit::None),
+        octets if fin => (SegmentClass::Fin, octets.wrapping_add(1), RateLimit::None),
+        1 if start < 0 => (SegmentClass::KeepAlive, 1, RateLimit::None),
+        octets => (SegmentClass::Data, octets, RateLimit::None),
     };
     Ok(Answer {
         class,
@@ -85,7 +86,7 @@ pub(super) fn take(
             }
         })),
         ordinal: Some(env.ordinal()),
-        budget,
+        rate_limit,
         ..Answer::EMPTY
     })
 }

@@ -49,9 +49,10 @@ impl Flow {
         Self(addresses.source_hash(key)).bucket()
     }
 
-    /// A number that only this flow has.
-    pub(super) const fn hash(self) -> u64 {
-        // Other bits than those that choose our numbers.
+    /// Returns a number that spreads connections evenly over the table of frozen ones
+    /// ([`super::freeze`]).
+    pub const fn hash(self) -> u64 {
+        // Other bits than those of our numbers.
         mix(self.0 ^ (1 << 59))
     }
 

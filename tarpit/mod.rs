@@ -21,12 +21,13 @@ mod checksum;
 mod decide;
 mod drop_reason;
 mod env;
-pub mod frozen;
+pub mod freeze;
 mod hold;
 mod honeypot;
 pub mod ip;
 pub mod isn;
 pub mod policy;
+pub mod rate_limit;
 pub mod reply;
 mod segment_class;
 pub mod seq;
@@ -40,7 +41,8 @@ pub use drop_reason::DropReason;
 pub use env::Env;
 pub use ip::{Addresses, Wire, V4, V6};
 pub use policy::{Policy, Rule};
-pub use reply::{Answer, Limit};
+pub use rate_limit::RateLimit;
+pub use reply::Answer;
 pub use segment_class::SegmentClass;
 pub use siphash::Key;
 pub use tcp::Ports;
@@ -122,12 +124,11 @@ impl<A: Addresses> Packet<A> {
         }
     }
 
-    /// Which budget must have room before the answer is sent.
+    /// Returns a number that spreads sources evenly over the table of their rate limits. Without the
+    /// key, an attacker cannot choose an entry of that table.
     #[inline]
-    pub fn limit(&self, answer: &Answer, key: &Key) -> Limit {
-        answer
-            .budget
-            .limit(|| Flow::source_bucket(key, &self.addresses), answer.flow)
+    pub fn source_bucket(&self, key: &Key) -> u32 {
+        Flow::source_bucket(key, &self.addresses)
     }
 
     /// The length of the packet that answers, in bytes.

@@ -5,6 +5,7 @@
 use super::checksum::{Sum, Writer};
 use super::ip::IpFields;
 use super::isn::Flow;
+use super::rate_limit::RateLimit;
 use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Flags, Ports, HEADER_LEN};
@@ -32,8 +33,8 @@ pub struct Answer {
     pub options: Options,
     /// The octet that the segment carries, if it carries one.
     pub payload: Option<u8>,
-    /// Which budget it draws from.
-    pub budget: Budget,
+    /// The rate limit that it is subject to.
+    pub rate_limit: RateLimit,
     /// Which of the flow's packets it is, for the identification of an IPv4 packet; `None` for the first, and for one
     /// of no connection.
     pub ordinal: Option<u16>,
@@ -54,7 +55,7 @@ impl Answer {
         window: Window::Field(0),
         options: Options::NONE,
         payload: None,
-        budget: Budget::None,
+        rate_limit: RateLimit::None,
         ordinal: None,
         trapped_ms: 0,
     };
@@ -112,86 +113,5 @@ impl Answer {
         let sum = words.finish(self.payload)?;
         buffer.get_mut(16..18)?.copy_from_slice(&sum.fold());
         Some(())
-    }
-}
-
-/// Whose budget an answer draws from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Budget {
-    /// None.
-    None,
-    /// Everyone's.
-    Everyone,
-    /// The source's.
-    Source,
-    /// The source's, for data of a connection that was running before.
-    Frozen {
-        /// Whether the segment is to be remembered only, and gets no answer.
-        silent: bool,
-    },
-}
-
-impl Budget {
-    /// The same with the numbers of the source and of the flow.
-    #[inline]
-    pub(super) fn limit(self, source: impl Fn() -> u32, flow: Flow) -> Limit {
-        match self {
-            Self::None => Limit::None,
-            Self::Everyone => Limit::Everyone,
-            Self::Source => Limit::Source(source()),
-            Self::Frozen { silent } => Limit::Frozen {
-                source: source(),
-                flow: flow.hash(),
-                silent,
-            },
-        }
-    }
-}
-
-/// What bounds the rate of a reply.
-///
-/// The numbers spread evenly over a table; who does not know the key cannot aim at a place in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Nothing: the packet proves that its sender has seen our answer.
-    None,
-    /// The packet proves nothing, and its sender may be anybody, as that of a SYN: no more than the caller wants to send to
-    /// people who may never have asked.
-    Everyone,
-    /// The packet proves nothing, or not that its sender has sent what the reply acknowledges: a few at once
-    /// for each source (an IPv4 address, an IPv6 network of 64 bits), then one in a while.
-    Source(u32),
-    /// The same for data of a connection that was running before: the acknowledgment is to be what
-    /// [`super::frozen::remember`] says.
-    Frozen {
-        /// The source's number.
-        source: u32,
-        /// The connection's number.
-        flow: u64,
-        /// Whether the segment is to be remembered only, and gets no answer.
-        silent: bool,
-    },
-}
-
-/// Takes a reply out of a source's budget: `burst` at once, and one more each `interval_ms` (both at least 1, their product
-/// below 2^31). The new entry of a table in the place of `entry`; `None` when nothing is left.
-///
-/// An entry is when the budget will be whole again, by the clock in milliseconds (a token bucket in the form of the
-/// generic cell rate algorithm); zero is an unused one. What was due long ago may look due again for a moment each
-/// time that the clock wraps: that costs some replies then, no more.
-#[inline]
-pub const fn spend(entry: u32, now_ms: u32, interval_ms: u32, burst: u32) -> Option<u32> {
-    let whole_ms = interval_ms.wrapping_mul(burst);
-    let owed_ms = match entry.wrapping_sub(now_ms) {
-        owed_ms if entry != 0 && owed_ms <= whole_ms => owed_ms,
-        _ => 0,
-    };
-    if owed_ms > whole_ms.wrapping_sub(interval_ms) {
-        return None;
-    }
-    match now_ms.wrapping_add(owed_ms).wrapping_add(interval_ms) {
-        // Rather a moment too early than unused.
-        0 => Some(u32::MAX),
-        whole_at => Some(whole_at),
     }
 }

@@ -15,9 +15,9 @@ use common::{
 };
 use etherparse::TcpHeader;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use tarpit::frozen::remember;
+use tarpit::freeze::track_rcv_nxt;
 use tarpit::tcp::Segment;
-use tarpit::{Addresses, DropReason, Env, Key, Limit, Policy, Rule, V4, V6};
+use tarpit::{Addresses, DropReason, Env, Key, Policy, RateLimit, Rule, V4, V6};
 
 /// A rule and the world of the host that has it.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -121,10 +121,12 @@ impl Host {
         let Ok((said, limit, _)) = hear(&env, self.mss, policy, family, headers, len) else {
             return;
         };
-        if let Limit::Frozen { flow, silent, .. } = limit {
-            let (new, ack) = remember(*entry, flow, said.ack, silent, now_ms);
+        if let RateLimit::Freeze { record_only } = limit {
+            let flow = said.flow.hash();
+            let (new, ack) = track_rcv_nxt(*entry, flow, said.ack, record_only, now_ms);
             assert!(ack.since(said.ack) <= 0);
-            assert_eq!(remember(new, flow, said.ack, silent, now_ms).1, ack);
+            let again = track_rcv_nxt(new, flow, said.ack, record_only, now_ms);
+            assert_eq!(again.1, ack);
             *entry = new;
         }
     }
@@ -199,7 +201,7 @@ fn keeps_the_laws<A: Version>(
     assert!(answer.trapped_ms <= if holds { 86_400_000 } else { 0 });
     // Anybody may send a SYN, and whatever is reset.
     assert_eq!(
-        answer.limit == Limit::Everyone,
+        answer.limit == RateLimit::Shared,
         heard.tcp.syn || policy.mode == RESET.mode
     );
 

@@ -21,7 +21,7 @@ use tarpit::isn::Flow;
 use tarpit::seq::Seq;
 use tarpit::tcp::Flags;
 use tarpit::ts_cookie::{TsCookie, WindowOffer};
-use tarpit::{DropReason, Env, Limit, Policy, Ports, SegmentClass, V4, V6};
+use tarpit::{DropReason, Env, Policy, Ports, RateLimit, SegmentClass, V4, V6};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -403,7 +403,7 @@ impl Peer {
             if let Some(ours) = said.options.timestamps() {
                 // The clock goes on, and the echo is of the past, if it is not the segment's.
                 let value = ours.value.wrapping_sub(self.flow.ts_offset());
-                let frozen = matches!(limit, Limit::Frozen { .. });
+                let frozen = matches!(limit, RateLimit::Freeze { .. });
                 let old = if frozen {
                     0
                 } else {
@@ -428,11 +428,11 @@ impl Peer {
                 window: said.window.field(MSS),
                 octet: said.payload.is_some(),
                 budget: match limit {
-                    Limit::None => Budget::None,
-                    Limit::Everyone => Budget::Everyone,
-                    Limit::Source(_) => Budget::Source,
-                    Limit::Frozen { silent: true, .. } => return None,
-                    Limit::Frozen { .. } => Budget::Frozen,
+                    RateLimit::None => Budget::None,
+                    RateLimit::Shared => Budget::Everyone,
+                    RateLimit::Source => Budget::Source,
+                    RateLimit::Freeze { record_only: true } => return None,
+                    RateLimit::Freeze { .. } => Budget::Frozen,
                 },
             })
         });

@@ -18,7 +18,8 @@ use std::net::IpAddr;
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
 use tarpit::policy::{Mode, Profile};
 use tarpit::{
-    Addresses, Answer as Said, DropReason, Env, Key, Limit, Packet, Policy, SegmentClass, V4, V6,
+    Addresses, Answer as Said, DropReason, Env, Key, Packet, Policy, RateLimit, SegmentClass, V4,
+    V6,
 };
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
@@ -63,7 +64,7 @@ pub struct Answer {
     /// The packet, from the IP header on.
     pub packet: Vec<u8>,
     /// The budget that it draws from.
-    pub limit: Limit,
+    pub limit: RateLimit,
     /// How long the peer was held since the answer before.
     pub trapped_ms: u32,
 }
@@ -105,8 +106,8 @@ pub fn ask_in(
     len: usize,
 ) -> Result<Answer, DropReason> {
     let (said, limit, packet) = hear(env, mss, policy, family, headers, len)?;
-    if let Limit::Frozen { silent: true, .. } = limit {
-        // The segment is remembered, and the answer is none.
+    if let RateLimit::Freeze { record_only: true } = limit {
+        // The segment is recorded, and there is no reply.
         return Err(DropReason::NotOurs);
     }
     // The rule's, or the route's to fill in.
@@ -130,7 +131,7 @@ pub fn hear(
     family: Family,
     headers: &[u8],
     len: usize,
-) -> Result<(Said, Limit, Vec<u8>), DropReason> {
+) -> Result<(Said, RateLimit, Vec<u8>), DropReason> {
     match family {
         Family::V4 => hear_as::<V4>(env, mss, policy, headers, len),
         Family::V6 => hear_as::<V6>(env, mss, policy, headers, len),
@@ -143,12 +144,12 @@ fn hear_as<A: Addresses>(
     policy: Policy,
     headers: &[u8],
     len: usize,
-) -> Result<(Said, Limit, Vec<u8>), DropReason> {
+) -> Result<(Said, RateLimit, Vec<u8>), DropReason> {
     let packet = Packet::<A>::parse(headers, len)?;
     let said = packet.respond(&policy, env)?;
     let mut buffer = vec![0xa5; packet.reply_len(&said)];
     assert_eq!(packet.reply(&said, mss, &mut buffer), Some(()), "{said:?}");
-    Ok((said, packet.limit(&said, env.key), buffer))
+    Ok((said, said.rate_limit, buffer))
 }
 
 /// The fields of an IP header that are not a matter of TCP.
@@ -557,7 +558,7 @@ impl Host {
     }
 
     /// What is said to a packet in this world, before it is written.
-    pub fn said(&self, packet: &[u8], env: &Env<'_>) -> (Said, Limit) {
+    pub fn said(&self, packet: &[u8], env: &Env<'_>) -> (Said, RateLimit) {
         let (said, limit, _) =
             hear(env, MSS, self.policy, self.family, packet, packet.len()).unwrap();
         (said, limit)
@@ -581,6 +582,21 @@ impl Host {
             Family::V4 => class::<V4>(self, &packet, &env),
             Family::V6 => class::<V6>(self, &packet, &env),
         }
+    }
+
+    /// The rate limit of the reply to a segment, and the bucket of its source.
+    #[track_caller]
+    pub fn limit_and_bucket(&self, asked: &str) -> (RateLimit, u32) {
+        fn bucket<A: Addresses>(packet: &[u8]) -> u32 {
+            let parsed = Packet::<A>::parse(packet, packet.len()).unwrap();
+            parsed.source_bucket(&KEY)
+        }
+        let packet = self.asked(asked);
+        let bucket = match self.family {
+            Family::V4 => bucket::<V4>(&packet),
+            Family::V6 => bucket::<V6>(&packet),
+        };
+        (self.limit(asked), bucket)
     }
 
     /// What the core says to a packet when the clock says `clock`.
@@ -633,7 +649,7 @@ impl Host {
 
     /// The budget that the answer to a segment draws from.
     #[track_caller]
-    pub fn limit(&self, asked: &str) -> Limit {
+    pub fn limit(&self, asked: &str) -> RateLimit {
         self.given_at(CLOCK, asked).limit
     }
 }

@@ -3,7 +3,7 @@
 //! The budget of a source: a burst, and then one in an interval, whatever the clock says.
 
 use proptest::prelude::*;
-use tarpit::reply::spend;
+use tarpit::rate_limit::token_bucket_take;
 
 use super::{numbers, tries};
 
@@ -20,7 +20,7 @@ proptest! {
         let (mut entry, mut elapsed, mut granted) = (0, 0, 0);
         for wait in [0; 100].into_iter().chain(waits) {
             elapsed += wait;
-            let spent = spend(entry, begin.wrapping_add(elapsed), interval_ms, burst);
+            let spent = token_bucket_take(entry, begin.wrapping_add(elapsed), interval_ms, burst);
             // Where the entry would be zero, it is a millisecond too early.
             let due = burst + (elapsed + 1) / interval_ms;
             match spent {
@@ -34,6 +34,6 @@ proptest! {
         }
         // Who waits for an interval gets one.
         let later = begin.wrapping_add(elapsed).wrapping_add(interval_ms);
-        prop_assert!(spend(entry, later, interval_ms, burst).is_some());
+        prop_assert!(token_bucket_take(entry, later, interval_ms, burst).is_some());
     }
 }

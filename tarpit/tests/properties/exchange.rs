@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::{DropReason, Key, Limit, Policy};
+use tarpit::{DropReason, Key, Policy, RateLimit};
 
 use super::common::client::{Client, Setup, Taken};
 use super::common::{ask, Answer, Family, Heard, DRIP, LINUX, PLAIN, POLICIES};
@@ -169,9 +169,9 @@ impl World {
         // acknowledgment (`unsent`).
         let tcp = Heard::read(&answer.packet).tcp;
         match answer.limit {
-            Limit::Everyone => assert!(tcp.syn),
-            Limit::Source(_) => assert!(self.client.offset_of(tcp.acknowledgment_number) > 31),
-            limit => assert_eq!((limit, tcp.syn), (Limit::None, false)),
+            RateLimit::Shared => assert!(tcp.syn),
+            RateLimit::Source => assert!(self.client.offset_of(tcp.acknowledgment_number) > 31),
+            limit => assert_eq!((limit, tcp.syn), (RateLimit::None, false)),
         }
         self.answered += 1;
         self.back.push_back(answer);

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::{Key, Limit, Policy};
+use tarpit::{Key, Policy, RateLimit};
 
 use super::common::client::End;
 use super::common::{ask, client_packet, family, Answer, Heard, HONEYPOT};
@@ -174,7 +174,7 @@ impl World {
                     !unlike,
                     "{acked} of {sent}, {in_flight} in flight: {heard:?}"
                 );
-                assert!(matches!(answer.limit, Limit::Source(_)), "{heard:?}");
+                assert!(matches!(answer.limit, RateLimit::Source), "{heard:?}");
                 return;
             }
             self.back.push_back(answer);

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tarpit::{Key, Limit, Policy};
+use tarpit::{Key, Policy, RateLimit};
 
 use super::common::client::End;
 use super::common::{
@@ -247,7 +247,7 @@ impl World {
                     self
                 );
                 prop_assert!(
-                    matches!(answer.limit, Limit::Source(_)),
+                    matches!(answer.limit, RateLimit::Source),
                     "{} in flight: {:?}",
                     in_flight,
                     self
@@ -325,7 +325,7 @@ proptest! {
 
 /// How many octets are in flight when a client acknowledges something, for each of which the rule may
 /// reply.
-fn replies(policy: Policy, wrote: u32) -> Option<Limit> {
+fn replies(policy: Policy, wrote: u32) -> Option<RateLimit> {
     let end = |address: &str, port| (address.parse().unwrap(), port);
     let mut world = World {
         local: end("192.0.2.1", 40_000),
@@ -374,7 +374,7 @@ fn a_timestamp_distinguishes_as_many_octets_in_flight_as_it_is_said_to() {
         for (policy, period) in [(LINUX, 32), (HONEYPOT, 256)] {
             let said = replies(policy, wrote);
             assert_eq!(said.is_some(), wrote % period == 0, "{policy:?}: {wrote}");
-            assert!(said.is_none_or(|limit| matches!(limit, Limit::Source(_))));
+            assert!(said.is_none_or(|limit| matches!(limit, RateLimit::Source)));
         }
         if wrote <= 24 {
             assert_eq!(replies(PLAIN, wrote), None);

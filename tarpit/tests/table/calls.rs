@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::common::{Family, Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
 use super::packets::extended;
 use super::LINUX_SYN;
-use tarpit::{Addresses, Env, Limit, Packet, V4, V6};
+use tarpit::{Addresses, Env, Packet, RateLimit, V4, V6};
 
 #[test]
 fn writes_only_into_a_buffer_of_just_the_right_length() {
@@ -58,14 +58,14 @@ fn says_where_the_segment_starts() {
 #[test]
 fn draws_on_no_budget_where_the_peer_has_proved_itself() {
     for host in BOTH {
-        assert_eq!(host.limit(LINUX_SYN), Limit::Everyone);
+        assert_eq!(host.limit(LINUX_SYN), RateLimit::Shared);
         for segment in [
             "9c400017 10000000 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000000",
             "9c400017 10000001 ISN+1 801801f6 SUM 0000 0101080a 11223446 @50000000 78",
             "9c400017 10000006 ISN+1 801101f6 SUM 0000 0101080a 11223446 @50000029",
             "9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000029",
         ] {
-            assert_eq!(host.limit(segment), Limit::None, "{segment}");
+            assert_eq!(host.limit(segment), RateLimit::None, "{segment}");
         }
     }
 }

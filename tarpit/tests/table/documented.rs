@@ -9,7 +9,7 @@ use super::common::{
     ask, family, packet, summed, Answer, Family, Fields, Heard, Host, Look, BOTH, CLOCK, KEY,
     MODES, MSS, THEIRS,
 };
-use tarpit::{DropReason, Limit, Policy};
+use tarpit::{DropReason, Policy, RateLimit};
 
 const PAGE: &str = include_str!("../../../docs/wire-behaviour.md");
 
@@ -300,8 +300,8 @@ fn said(mut client: Client, before: &[Segment], segment: &Segment) -> String {
         words += ", an octet";
     }
     match answer.limit {
-        Limit::None | Limit::Everyone => {}
-        Limit::Source(_) | Limit::Frozen { .. } => words += ", limited",
+        RateLimit::None | RateLimit::Shared => {}
+        RateLimit::Source | RateLimit::Freeze { .. } => words += ", limited",
     }
     words
 }

@@ -5,7 +5,7 @@
 
 use super::common::{dump, hex, Heard, Host, BANNER, BOTH, CLOCK, DRIP};
 use super::{aged, octets, stamp, LINUX_SYN};
-use tarpit::{DropReason, Limit, Policy};
+use tarpit::{DropReason, Policy, RateLimit};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(DRIP))
@@ -82,7 +82,7 @@ fn writes_whole_packets_as_they_cross_the_wire() {
         let given = host.ask_at(aged(6_500), &asked, asked.len()).unwrap();
         assert_eq!(dump(&given.packet), dump(&hex(answer)));
         // The peer has proved itself.
-        assert_eq!(given.limit, Limit::None);
+        assert_eq!(given.limit, RateLimit::None);
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, POLICIES};
 use super::octets;
-use tarpit::frozen::remember;
+use tarpit::freeze::track_rcv_nxt;
 use tarpit::seq::Seq;
-use tarpit::{DropReason, Env, Key, Limit, Policy};
+use tarpit::{DropReason, Env, Key, Policy, RateLimit};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
@@ -150,14 +150,22 @@ fn draws_on_the_budget_of_its_source() {
         let other =
             "9c410018 01234567 89abcdef 8018faf0 SUM 0000 0101080a 11223346 99aabbcc 787878";
         let reset = "9c400017 10000000 deadbeef 5012faf0 SUM 0000";
-        let frozen = |asked| match host.limit(asked) {
-            Limit::Frozen { source, flow, .. } => (source, flow),
+        let env = Env {
+            key: &KEY,
+            now_ms: CLOCK,
+            wire: None,
+        };
+        let frozen = |asked| match host.said(&host.asked(asked), &env) {
+            (said, RateLimit::Freeze { .. }) => {
+                let (_, source) = host.limit_and_bucket(asked);
+                (source, said.flow.hash())
+            }
             other => panic!("{other:?}"),
         };
         let ((source, flow), (same, another)) = (frozen(data), frozen(other));
         // One budget for all that proves nothing.
         assert_eq!(source, same);
-        assert_eq!(host.limit(reset), Limit::Source(source));
+        assert_eq!(host.limit_and_bucket(reset), (RateLimit::Source, source));
         assert_ne!(flow, another);
     }
 }
@@ -185,7 +193,7 @@ fn freezes_what_another_key_or_way_to_hold_has_answered() {
         let answer = plain.answer(&frozen(data));
         let tcp = given.packet.len() - 32;
         assert_eq!(dump(&given.packet[tcp..]), dump(&answer[tcp..]));
-        assert!(matches!(given.limit, Limit::Frozen { .. }));
+        assert!(matches!(given.limit, RateLimit::Freeze { .. }));
     }
 }
 
@@ -232,7 +240,7 @@ fn remembers_a_single_octet_and_does_not_answer_it() {
             let (said, limit) = host.said(&asked, &env);
             assert_eq!(said.ack, Seq(0xdead_beef));
             match limit {
-                Limit::Frozen { silent, .. } => assert_eq!(silent, is_silent),
+                RateLimit::Freeze { record_only } => assert_eq!(record_only, is_silent),
                 other => panic!("{other:?}"),
             }
         }
@@ -248,14 +256,14 @@ struct Table(u64);
 impl Table {
     /// What a segment that starts at `seq` is answered with.
     fn acknowledges(&mut self, flow: u64, seq: u32, now_ms: u32) -> u32 {
-        let (entry, ack) = remember(self.0, flow, Seq(seq), false, now_ms);
+        let (entry, ack) = track_rcv_nxt(self.0, flow, Seq(seq), false, now_ms);
         self.0 = entry;
         ack.0
     }
 
     /// A single octet at `seq`, which gets no answer.
     fn sees_an_octet(&mut self, seq: u32, now_ms: u32) {
-        self.0 = remember(self.0, FLOW, Seq(seq), true, now_ms).0;
+        self.0 = track_rcv_nxt(self.0, FLOW, Seq(seq), true, now_ms).0;
     }
 }
 

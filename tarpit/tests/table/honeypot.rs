@@ -5,7 +5,7 @@
 
 use super::common::{ask, dump, Family, Heard, Host, BOTH, CLOCK, HONEYPOT, KEY};
 use super::{aged, octets, LINUX_SYN};
-use tarpit::{DropReason, Key, Limit, Policy};
+use tarpit::{DropReason, Key, Policy, RateLimit};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(HONEYPOT))
@@ -259,7 +259,7 @@ fn answers_an_acknowledgment_that_looks_like_a_keep_alive_within_the_limit_of_th
                     0x1000_0006 + in_flight
                 ),
             );
-            assert!(matches!(given.limit, Limit::Source(_)), "{in_flight}");
+            assert!(matches!(given.limit, RateLimit::Source), "{in_flight}");
         }
     }
 }
@@ -636,13 +636,13 @@ fn draws_on_a_budget_where_a_keep_alive_may_be_an_acknowledgment() {
                 given.limit
             };
             let budget = limit("10000001", "12", "");
-            assert!(matches!(budget, Limit::Source(_)), "of a SYN-ACK");
+            assert!(matches!(budget, RateLimit::Source), "of a SYN-ACK");
             if offset == "80" {
                 // As soon as 255 octets can be in flight before it.
                 assert_eq!(limit("10000100", "10", ""), budget);
                 assert_eq!(limit("10010001", "18", ""), budget);
-                assert_eq!(limit("10000002", "10", ""), Limit::None);
-                assert_eq!(limit("100000ff", "10", ""), Limit::None);
+                assert_eq!(limit("10000002", "10", ""), RateLimit::None);
+                assert_eq!(limit("100000ff", "10", ""), RateLimit::None);
             }
             for (seq, bits, payload) in [
                 ("10000000", "10", ""),
@@ -652,10 +652,10 @@ fn draws_on_a_budget_where_a_keep_alive_may_be_an_acknowledgment() {
                 ("10000002", "11", ""),
                 ("10000002", "19", "7878"),
             ] {
-                assert_eq!(limit(seq, bits, payload), Limit::None, "{seq} {bits}");
+                assert_eq!(limit(seq, bits, payload), RateLimit::None, "{seq} {bits}");
             }
         }
-        assert_eq!(host.limit(LINUX_SYN), Limit::Everyone);
+        assert_eq!(host.limit(LINUX_SYN), RateLimit::Shared);
     }
 }
 

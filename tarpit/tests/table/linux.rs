@@ -5,7 +5,7 @@
 
 use super::common::{Heard, Host, BOTH, KEY, LINUX, MSS, PLAIN};
 use super::{aged, answers_aged, octets};
-use tarpit::{DropReason, Env, Limit, Policy};
+use tarpit::{DropReason, Env, Policy, RateLimit};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(LINUX))
@@ -279,19 +279,22 @@ fn limits_answers_where_an_acknowledgment_looks_like_a_probe() {
                 };
                 for in_flight in [31, 63, 32 * 200 - 1] {
                     let limit = given(taken + in_flight);
-                    assert!(matches!(limit, Limit::Source(_)), "{in_flight} of {host:?}");
+                    assert!(
+                        matches!(limit, RateLimit::Source),
+                        "{in_flight} of {host:?}"
+                    );
                 }
                 // There is no room for 31 before it, so nothing is in flight.
-                assert_eq!(given(taken - 1), Limit::None);
+                assert_eq!(given(taken - 1), RateLimit::None);
             }
         }
-        assert_eq!(host.limit(&empty(0x1000_0000, "00")), Limit::None);
+        assert_eq!(host.limit(&empty(0x1000_0000, "00")), RateLimit::None);
     }
     // A plain rule has room for so many only after a last chance, which its echo tells.
     for host in BOTH.into_iter().chain(wide(29)) {
-        assert_eq!(host.limit(&empty(0x1000_0021, "09")), Limit::None);
-        assert_eq!(host.limit(&empty(0x1000_001f, "ff")), Limit::None);
+        assert_eq!(host.limit(&empty(0x1000_0021, "09")), RateLimit::None);
+        assert_eq!(host.limit(&empty(0x1000_001f, "ff")), RateLimit::None);
         let limit = host.limit(&empty(0x1000_0020, "07"));
-        assert!(matches!(limit, Limit::Source(_)), "{host:?}");
+        assert!(matches!(limit, RateLimit::Source), "{host:?}");
     }
 }

@@ -4,7 +4,7 @@
 
 use super::common::{dump, Host, BOTH, CLOCK, RESET};
 use super::{octets, LINUX_SYN};
-use tarpit::{DropReason, Limit};
+use tarpit::{DropReason, RateLimit};
 
 fn hosts() -> [Host; 2] {
     BOTH.map(|host| host.under(RESET))
@@ -130,7 +130,7 @@ fn draws_on_the_budget_of_all_and_holds_nobody() {
             let given = host.given_at(CLOCK, asked);
             assert_eq!(
                 (given.limit, given.trapped_ms),
-                (Limit::Everyone, 0),
+                (RateLimit::Shared, 0),
                 "{asked}"
             );
         }

@@ -3,8 +3,8 @@
 //! Resets, SYN-ACKs, control bits that no connection sends, numbers that are not ours, and the budgets of such.
 
 use super::common::{ask, Family, Host, BOTH, KEY};
-use tarpit::reply::spend;
-use tarpit::{DropReason, Key, Limit};
+use tarpit::rate_limit::token_bucket_take;
+use tarpit::{DropReason, Key, RateLimit};
 
 #[test]
 fn is_silent_on_every_reset() {
@@ -32,7 +32,10 @@ fn resets_what_answers_a_syn_that_was_never_sent() {
             "9c400017 10000001 deadbeef 5ffaffff SUM beef 78787878 78",
         ] {
             host.answers(syn_ack, "00179c40 deadbeef 00000000 50040000 SUM 0000");
-            assert!(matches!(host.limit(syn_ack), Limit::Source(_)), "{syn_ack}");
+            assert!(
+                matches!(host.limit(syn_ack), RateLimit::Source),
+                "{syn_ack}"
+            );
         }
         // Numbers that fit a connection of ours make no difference.
         host.answers(
@@ -131,8 +134,9 @@ fn is_silent_on_numbers_of_another_host_or_another_key() {
 #[test]
 fn draws_resets_on_a_budget_of_their_source() {
     for host in BOTH {
-        let one = host.limit("9c400017 10000000 deadbeef 5012faf0 SUM 0000");
-        let other = host.limit("9c410018 20000000 cafebabe 5012faf0 SUM 0000");
+        let one = host.limit_and_bucket("9c400017 10000000 deadbeef 5012faf0 SUM 0000");
+        let other = host.limit_and_bucket("9c410018 20000000 cafebabe 5012faf0 SUM 0000");
+        assert_eq!(one.0, RateLimit::Source);
         assert_eq!(one, other);
         // The budget is the source's whatever it is sent to; in IPv6, its network's.
         let (elsewhere, neighbour, stranger) = match host.family {
@@ -145,7 +149,7 @@ fn draws_resets_on_a_budget_of_their_source() {
                 destination,
                 ..host
             };
-            host.limit("9c400017 10000000 deadbeef 5012faf0 SUM 0000")
+            host.limit_and_bucket("9c400017 10000000 deadbeef 5012faf0 SUM 0000")
         };
         assert_eq!(one, limit(host.source, elsewhere));
         assert_eq!(one, limit(neighbour, host.destination));
@@ -156,7 +160,7 @@ fn draws_resets_on_a_budget_of_their_source() {
 /// How many replies a budget of eight and one in 2 s has left at this time.
 fn left(mut entry: u32, now_ms: u32) -> usize {
     std::iter::from_fn(|| {
-        entry = spend(entry, now_ms, 2000, 8)?;
+        entry = token_bucket_take(entry, now_ms, 2000, 8)?;
         Some(())
     })
     .take(100)
@@ -178,7 +182,9 @@ fn a_budget_is_whole_at_first_and_at_any_time() {
 #[test]
 fn a_budget_comes_back_one_by_one() {
     for begin in [5u32, 1 << 31, 0u32.wrapping_sub(9_000)] {
-        let spent = (0..8).fold(0, |entry, _| spend(entry, begin, 2000, 8).unwrap());
+        let spent = (0..8).fold(0, |entry, _| {
+            token_bucket_take(entry, begin, 2000, 8).unwrap()
+        });
         for (after_ms, replies) in [
             (0, 0),
             (1_999, 0),

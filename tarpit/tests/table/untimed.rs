@@ -5,7 +5,7 @@
 
 use super::common::{Host, BOTH, POLICIES};
 use super::octets;
-use tarpit::{DropReason, Limit};
+use tarpit::{DropReason, RateLimit};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
@@ -128,12 +128,12 @@ fn holds_a_stream_that_crosses_zero() {
 fn draws_on_no_budget_after_the_syn() {
     for host in hosts() {
         let syn = "9c400017 10000000 00000000 5002faf0 SUM 0000";
-        assert_eq!(host.limit(syn), Limit::Everyone);
+        assert_eq!(host.limit(syn), RateLimit::Shared);
         for segment in [
             "9c400017 10000000 ISN+1 5010faf0 SUM 0000",
             "9c400017 10000001 ISN+1 5018faf0 SUM 0000 7878",
         ] {
-            assert_eq!(host.limit(segment), Limit::None, "{segment}");
+            assert_eq!(host.limit(segment), RateLimit::None, "{segment}");
         }
     }
 }
