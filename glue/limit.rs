@@ -21,8 +21,8 @@ use crate::{
     tarpit::{
         freeze::track_rcv_nxt,
         rate_limit::token_bucket_take,
-        Answer,
         RateLimit, //
+        Reply,
     },
 };
 use core::borrow::Borrow;
@@ -77,7 +77,7 @@ impl LimitVerdict {
 /// reply that freezes. `source_bucket` gives the number of the source.
 #[inline(always)]
 pub(super) fn check_limits(
-    reply: &mut Answer,
+    reply: &mut Reply,
     source_bucket: impl FnOnce() -> u32,
     state: &State,
     incoming: &Incoming<'_>,
@@ -107,7 +107,7 @@ fn shared_limit_ok(incoming: &Incoming<'_>, now_ms: u32) -> bool {
 /// Sets the acknowledgment of a reply to RCV.NXT of the connection that it freezes. Returns false if
 /// that is not known.
 #[inline(never)]
-fn set_rcv_nxt(reply: &mut Answer, record_only: bool, state: &State, now_ms: u32) -> bool {
+fn set_rcv_nxt(reply: &mut Reply, record_only: bool, state: &State, now_ms: u32) -> bool {
     let flow = reply.flow.hash();
     // CAST: the remainder is an index of the table.
     let Some(entry) = state.frozen.get(flow as usize % TABLE_SIZE) else {

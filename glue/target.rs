@@ -145,10 +145,10 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
         // SAFETY: the contract of `xt_tarpit_target`: null, or valid until the target returns.
         wire: unsafe { facts.wire.as_ref() },
     };
-    // Looked at where it was written, and not moved.
+    // By reference, so that the large value is not moved.
     let mut decision = packet.respond(&policy, &env);
     let (class, offset) = (packet.class(&decision), packet.transport_offset());
-    let Ok(answer) = &mut decision else {
+    let Ok(reply) = &mut decision else {
         incoming.saw(class, offset, 0);
         return abi::NF_DROP;
     };
@@ -156,9 +156,9 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
         incoming.saw(SegmentClass::Checksum, offset, 0);
         return abi::NF_DROP;
     }
-    incoming.saw(class, offset, answer.trapped_ms);
+    incoming.saw(class, offset, reply.trapped_ms);
     let source_bucket = || packet.source_bucket(env.key);
-    match limit::check_limits(answer, source_bucket, state, &incoming, facts.now_ms) {
+    match limit::check_limits(reply, source_bucket, state, &incoming, facts.now_ms) {
         LimitVerdict::Send => {}
         LimitVerdict::RecordedOnly => return abi::NF_DROP,
         LimitVerdict::Exceeded => {
@@ -166,12 +166,15 @@ fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A
             return abi::NF_DROP;
         }
     }
-    let (len, tcp_len) = (packet.reply_len(answer), answer.tcp_len());
-    let Some(mut outgoing) = incoming.turn(packet.ports(), len, tcp_len, answer.needs_mss()) else {
+    let (len, tcp_len) = (packet.reply_len(reply), reply.tcp_len());
+    let Some(mut outgoing) = incoming.turn(packet.ports(), len, tcp_len, reply.needs_mss()) else {
         return abi::NF_DROP;
     };
     let (verdict, mss) = (outgoing.verdict(), outgoing.mss());
-    if packet.reply(answer, mss, outgoing.headers_mut()).is_some() {
+    if packet
+        .write_reply(reply, mss, outgoing.headers_mut())
+        .is_some()
+    {
         outgoing.send();
     }
     verdict

@@ -15,7 +15,7 @@ use super::ip::Ecn;
 use super::isn::Flow;
 use super::policy::{Mode, Policy, Profile, FIRST_WINDOW};
 use super::rate_limit::RateLimit;
-use super::reply::Answer;
+use super::reply::Reply;
 use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Control, Flags, Segment, HEADER_LEN};
@@ -34,8 +34,8 @@ pub(super) fn decide(
     flow: Flow,
     policy: &Policy,
     env: &Env<'_>,
-) -> Result<Answer, DropReason> {
-    let mut answer = match (policy.mode, control) {
+) -> Result<Reply, DropReason> {
+    let mut reply = match (policy.mode, control) {
         // RFC 9293, 3.10.7.1: nobody is here.
         (Mode::Reset, _) => reset(
             segment,
@@ -63,16 +63,16 @@ pub(super) fn decide(
         (_, Control::Other) => return Err(DropReason::BadFlags),
     };
     // What is not verified must not be amplified. The octet that we send goes to verified peers only.
-    if answer.tcp_len() > segment.len.saturating_add(answer.payload_len()) {
-        return Err(DropReason::WouldAmplify(answer.class));
+    if reply.tcp_len() > segment.len.saturating_add(reply.payload_len()) {
+        return Err(DropReason::WouldAmplify(reply.class));
     }
-    answer.flow = flow;
-    answer.hop_limit = policy.hop_limit;
-    Ok(answer)
+    reply.flow = flow;
+    reply.hop_limit = policy.hop_limit;
+    Ok(reply)
 }
 
 /// The SYN-ACK: our ISN, the options that were offered, and the first window.
-fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer {
+fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Reply {
     let offered = syn.options;
     let (profile, drip) = match policy.mode {
         // Without timestamps nothing would tell which octet the peer waits for.
@@ -98,7 +98,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
     let ecn = profile == Profile::Linux
         && syn.flags.0 & Flags::ECN_SETUP.0 == Flags::ECN_SETUP.0
         && syn.ecn == Ecn::NOT_ECT;
-    Answer {
+    Reply {
         class: SegmentClass::Syn,
         seq: isn,
         ack: syn.seq.after(1),
@@ -114,12 +114,12 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Answer 
             syn.len.saturating_sub(HEADER_LEN),
         ),
         rate_limit: RateLimit::Shared,
-        ..Answer::EMPTY
+        ..Reply::EMPTY
     }
 }
 
 /// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
-fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Answer {
+fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Reply {
     let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
     } else {
@@ -128,13 +128,13 @@ fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Answe
         let next = segment.seq.after(segment.octets()).after(syn).after(fin);
         (Seq(0), next, Flags::RST_ACK)
     };
-    Answer {
+    Reply {
         class,
         seq,
         ack,
         flags,
         rate_limit,
-        ..Answer::EMPTY
+        ..Reply::EMPTY
     }
 }
 

@@ -10,7 +10,7 @@
 use super::drop_reason::DropReason;
 use super::env::Env;
 use super::rate_limit::RateLimit;
-use super::reply::Answer;
+use super::reply::Reply;
 use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Flags, Segment};
@@ -28,26 +28,26 @@ const MAX_AGE_OF_SINGLE_BYTE: u16 = 3;
 /// receiver.
 ///
 /// Only data gets a reply, so two hosts with rules never reply to each other.
-pub(super) fn reply_midstream(segment: &Segment, env: &Env<'_>) -> Result<Answer, DropReason> {
+pub(super) fn reply_midstream(segment: &Segment, env: &Env<'_>) -> Result<Reply, DropReason> {
     if segment.payload_len == 0 {
         return Err(DropReason::NotOurs);
     }
-    Ok(Answer {
+    Ok(Reply {
         class: SegmentClass::Midstream,
         seq: segment.ack,
         ack: segment.seq,
         flags: Flags::ACK,
-        options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
+        options: Options::only_timestamps(segment.options.timestamps().map(|theirs| Timestamps {
             value: theirs.echo,
             echo: theirs.value,
         })),
-        ordinal: Some(env.ordinal()),
+        ip_id_offset: Some(env.ip_id_offset()),
         rate_limit: RateLimit::Freeze {
             // Scanners send a single byte to find out whether unverified data gets a reply (Nessus,
             // plugin 10796).
             record_only: segment.payload_len == 1,
         },
-        ..Answer::EMPTY
+        ..Reply::EMPTY
     })
 }
 

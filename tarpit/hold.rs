@@ -12,7 +12,7 @@ use super::ip::Ecn;
 use super::isn::Flow;
 use super::policy::{Profile, FIRST_WINDOW, LAST_CHANCE};
 use super::rate_limit::RateLimit;
-use super::reply::Answer;
+use super::reply::Reply;
 use super::segment_class::SegmentClass;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -42,7 +42,7 @@ pub(super) fn hold(
     fin: bool,
     manner: &Manner,
     env: &Env<'_>,
-) -> Result<Answer, DropReason> {
+) -> Result<Reply, DropReason> {
     let &Manner { profile, drip, .. } = manner;
     // If we send no data, SEG.ACK is always our ISN + 1.
     let (first_octet, sent) = if drip {
@@ -76,7 +76,7 @@ pub(super) fn hold(
     let tells = choice.tells;
     // The echo may be made up: a rule without drip never talks.
     let talks = drip && choice.talks && sent < u16::MAX;
-    Ok(Answer {
+    Ok(Reply {
         class: if fin { SegmentClass::Fin } else { choice.class },
         seq: segment.ack,
         // RCV.NXT: what was acknowledged is never taken back.
@@ -89,15 +89,15 @@ pub(super) fn hold(
             Flags::ACK
         },
         window: profile.window(tells.offer),
-        options: Options::only(segment.options.timestamps().map(|theirs| Timestamps {
+        options: Options::only_timestamps(segment.options.timestamps().map(|theirs| Timestamps {
             value: tells.encode(env.now_ms, echo).wrapping_add(offset),
             echo: theirs.value.wrapping_sub(choice.back_dated_ms),
         })),
         payload: if talks { banner(sent) } else { None },
-        ordinal: Some(env.ordinal()),
+        ip_id_offset: Some(env.ip_id_offset()),
         rate_limit: choice.rate_limit,
         trapped_ms,
-        ..Answer::EMPTY
+        ..Reply::EMPTY
     })
 }
 

@@ -11,7 +11,7 @@ use super::env::Env;
 use super::isn::Flow;
 use super::policy::Policy;
 use super::rate_limit::RateLimit;
-use super::reply::Answer;
+use super::reply::Reply;
 use super::segment_class::SegmentClass;
 use super::tcp::{Flags, Segment};
 use super::tcp_options::{Options, Timestamps};
@@ -32,7 +32,7 @@ pub(super) fn take(
     fin: bool,
     policy: &Policy,
     env: &Env<'_>,
-) -> Result<Answer, DropReason> {
+) -> Result<Reply, DropReason> {
     // We send no data, so up to our FIN SEG.ACK is our ISN + 1.
     let first_octet = flow.client_isn(segment.ack.before()).after(1);
     let start = segment.seq.since(first_octet);
@@ -67,13 +67,13 @@ pub(super) fn take(
         1 if start < 0 => (SegmentClass::KeepAlive, 1, RateLimit::None),
         octets => (SegmentClass::Data, octets, RateLimit::None),
     };
-    Ok(Answer {
+    Ok(Reply {
         class,
         seq: segment.ack,
         ack: segment.seq.after(len),
         flags: if fin { Flags::FIN_ACK } else { Flags::ACK },
         window: policy.first_window(segment.options.has_timestamps()),
-        options: Options::only(segment.options.timestamps().map(|theirs| {
+        options: Options::only_timestamps(segment.options.timestamps().map(|theirs| {
             Timestamps {
                 // CAST: modulo 2^32, as sequence numbers are.
                 value: ts_cookie::encode_byte_count(
@@ -85,9 +85,9 @@ pub(super) fn take(
                 echo: theirs.value,
             }
         })),
-        ordinal: Some(env.ordinal()),
+        ip_id_offset: Some(env.ip_id_offset()),
         rate_limit,
-        ..Answer::EMPTY
+        ..Reply::EMPTY
     })
 }
 

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The core: what the tarpit answers to a packet, and nothing else.
+//! The core: which reply a packet gets, and nothing else.
 //!
-//! Bytes go in, a decision comes out. A [`Packet`] is read from the headers of what has come; it either
-//! gives an [`Answer`], which it then puts into a packet that goes back, or the [`DropReason`] that is kept and
-//! why. Everything that the decision needs is an argument: the bytes, the [`Policy`] of the rule,
-//! and the [`Env`]: the clock, the key, the link's MSS. There is no connection table: what has
-//! to be remembered of a connection travels in the numbers that the peer sends back ([`isn`],
-//! [`ts_cookie`]).
+//! Bytes go in, a decision comes out. A [`Packet`] is read from the headers of a received packet. The
+//! decision is a [`Reply`], which the packet then writes, or a [`DropReason`]. Everything that it
+//! depends on is an argument: the bytes, the [`Policy`] of the rule, and the [`Env`] with the clock
+//! and the key. There is no connection table. What a receiver must know of a connection is in the
+//! numbers that the peer sends back: our ISN ([`isn`]) and our TSval ([`ts_cookie`]).
 //!
-//! The promises: no input makes the core panic, allocate, loop without bound or read outside of
-//! what it was given; a reply is never longer than the packet that caused it, but for the one octet of
-//! a banner that a rule may ask for; no reply is written from bytes of the peer, each field is set
-//! from nothing.
+//! For every input the core keeps these promises:
 //!
-//! The same files are `mod tarpit` of the kernel module and a crate for the host's tests
-//! (`lib.rs`), so they know neither the kernel's types nor the host's.
+//! - It does not panic, allocate, loop without bound or read outside of its arguments.
+//! - A reply is not longer than the packet that caused it, except for the one banner byte of a drip
+//!   rule.
+//! - No reply is a changed copy of the peer's packet: each field is written anew.
+//!
+//! The same files are `mod tarpit` of the kernel module and a crate for the host's tests (`lib.rs`).
+//! So they use neither the kernel's types nor the host's.
+//!
+//! Imports run one way, from the decision down to values: `decide`; `hold`, `honeypot`, `freeze`;
+//! `reply`; `policy`, `isn`, `env`; `tcp`; `ip`; and files that import nothing of the core.
 
 mod checksum;
 mod decide;
@@ -42,7 +46,7 @@ pub use env::Env;
 pub use ip::{Addresses, Wire, V4, V6};
 pub use policy::{Policy, Rule};
 pub use rate_limit::RateLimit;
-pub use reply::Answer;
+pub use reply::Reply;
 pub use segment_class::SegmentClass;
 pub use siphash::Key;
 pub use tcp::Ports;
@@ -52,7 +56,7 @@ use isn::Flow;
 use policy::Mode;
 use tcp::{Flags, Segment};
 
-/// A packet that may get an answer.
+/// A packet that may get a reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<A> {
     addresses: A,
@@ -63,13 +67,13 @@ pub struct Packet<A> {
 impl<A: Addresses> Packet<A> {
     /// Reads the headers of a packet.
     ///
-    /// `headers` starts at the IP header and holds as much of the packet as can be read in one
-    /// piece; `len` is the length of the whole packet in bytes, and may well be more.
+    /// `headers` starts at the IP header and holds as much of the packet as can be read in one piece.
+    /// `len` is the length of the whole packet in bytes, and may be more.
     ///
     /// # Errors
     ///
-    /// The [`DropReason`] that is to be kept whatever the rule says. It is [`DropReason::Truncated`] when more of the packet had to
-    /// be read.
+    /// The [`DropReason`], which no rule changes. It is [`DropReason::Truncated`] if more of the
+    /// packet has to be read.
     #[inline(always)]
     pub fn parse(headers: &[u8], len: usize) -> Result<Self, DropReason> {
         let datagram = A::parse(headers, len)?;
@@ -80,30 +84,30 @@ impl<A: Addresses> Packet<A> {
         })
     }
 
-    /// The ports of the segment.
+    /// Returns the ports of the segment.
     #[inline]
     pub const fn ports(&self) -> Ports {
         self.segment.ports
     }
 
-    /// How many bytes into the packet the TCP header starts.
+    /// Returns the offset of the TCP header in the packet, in bytes.
     #[inline]
     pub const fn transport_offset(&self) -> usize {
         self.transport_offset
     }
 
-    /// Decides what to answer.
+    /// Decides which reply the packet gets.
     ///
-    /// The TCP checksum is the caller's to verify, as only it knows what the network card has already
-    /// done. It need not look before there is an answer to send.
+    /// The caller verifies the TCP checksum, as only the kernel knows what the network card has
+    /// verified. That can wait until there is a reply to send.
     ///
     /// # Errors
     ///
-    /// The [`DropReason`] that is to be kept: the packet is to be dropped without an answer.
+    /// The [`DropReason`]: the packet is to be dropped without a reply.
     #[inline(always)]
-    pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Answer, DropReason> {
+    pub fn respond(&self, policy: &Policy, env: &Env<'_>) -> Result<Reply, DropReason> {
         let control = self.segment.flags.control()?;
-        // What gets no answer costs no hash, nor does a reset with no place for a label.
+        // A packet that gets no reply costs no hash. Nor does a reset that has no flow label.
         let flow = if !A::HAS_LABEL && policy.mode == Mode::Reset {
             Flow::NONE
         } else if let Some(wire) = env.wire {
@@ -116,39 +120,39 @@ impl<A: Addresses> Packet<A> {
 
     /// Returns the class of the packet, for which [`Packet::respond`] gave `decision`.
     #[inline]
-    pub const fn class(&self, decision: &Result<Answer, DropReason>) -> SegmentClass {
+    pub const fn class(&self, decision: &Result<Reply, DropReason>) -> SegmentClass {
         match decision {
-            Ok(answer) => answer.class,
+            Ok(reply) => reply.class,
             Err(reason) if self.segment.flags.has(Flags::FIN) => reason.class().with_fin(),
             Err(reason) => reason.class(),
         }
     }
 
-    /// Returns a number that spreads sources evenly over the table of their rate limits. Without the
-    /// key, an attacker cannot choose an entry of that table.
+    /// Returns a number that spreads sources evenly over the table of their token buckets. An
+    /// attacker who does not know the key cannot choose an entry of that table.
     #[inline]
     pub fn source_bucket(&self, key: &Key) -> u32 {
         Flow::source_bucket(key, &self.addresses)
     }
 
-    /// The length of the packet that answers, in bytes.
+    /// Returns the length of the packet that carries `reply`, in bytes.
     #[inline]
-    pub fn reply_len(&self, answer: &Answer) -> usize {
-        A::HEADER_LEN + answer.tcp_len()
+    pub fn reply_len(&self, reply: &Reply) -> usize {
+        A::HEADER_LEN + reply.tcp_len()
     }
 
-    /// Writes the packet that answers, every byte of it, with its checksums.
+    /// Writes the packet that carries `reply`, each byte of it, with its checksums.
     ///
-    /// `mss` is what the way back carries in a segment, in bytes; it matters only where
-    /// [`Answer::needs_mss`]. `None`, and an unusable buffer, when `buffer` does not have just
+    /// `mss` is what a segment can carry on the route back, in bytes. It matters only if
+    /// [`Reply::needs_mss`]. Returns `None`, with `buffer` partly written, unless `buffer` has
     /// [`Packet::reply_len`] bytes.
     #[inline(always)]
-    pub fn reply(&self, answer: &Answer, mss: u16, buffer: &mut [u8]) -> Option<()> {
+    pub fn write_reply(&self, reply: &Reply, mss: u16, buffer: &mut [u8]) -> Option<()> {
         let (header, tcp) = buffer.split_at_mut_checked(A::HEADER_LEN)?;
         // A segment of ours has at most 40 bytes; a buffer of another length is refused.
         let tcp_len = u16::try_from(tcp.len()).ok()?;
-        let fields = answer.ip_fields();
+        let fields = reply.ip_fields();
         let pseudo = self.addresses.put_reversed(header, fields, tcp_len)?;
-        answer.put(self.segment.ports, pseudo, mss, tcp)
+        reply.put(self.segment.ports, pseudo, mss, tcp)
     }
 }

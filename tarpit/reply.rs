@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An answer: one segment, and how it is written.
+//! A reply: one segment, and how its TCP header is written.
 
 use super::checksum::{Sum, Writer};
 use super::ip::IpFields;
@@ -9,15 +9,15 @@ use super::rate_limit::RateLimit;
 use super::segment_class::SegmentClass;
 use super::seq::Seq;
 use super::tcp::{Flags, Ports, HEADER_LEN};
-use super::tcp_options::{Options, Present};
+use super::tcp_options::{OptionSet, Options};
 use super::window::Window;
 
-/// What is said to a segment.
+/// The reply to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// What is answered.
+pub struct Reply {
+    /// The class of the segment.
     pub class: SegmentClass,
-    /// The flow that the segment belongs to.
+    /// The flow of the segment.
     pub flow: Flow,
     /// SEG.SEQ.
     pub seq: Seq,
@@ -25,26 +25,27 @@ pub struct Answer {
     pub ack: Seq,
     /// The control bits.
     pub flags: Flags,
-    /// The hop limit; 0 where it is the route's to give.
+    /// The TTL or hop limit; 0 if the route gives it.
     pub hop_limit: u8,
     /// SEG.WND.
     pub window: Window,
     /// The options.
     pub options: Options,
-    /// The octet that the segment carries, if it carries one.
+    /// The byte that the reply carries, if any.
     pub payload: Option<u8>,
     /// The rate limit that it is subject to.
     pub rate_limit: RateLimit,
-    /// Which of the flow's packets it is, for the identification of an IPv4 packet; `None` for the first, and for one
-    /// of no connection.
-    pub ordinal: Option<u16>,
-    /// How long the peer has been held since the answer before, in milliseconds, give or take
-    /// [`super::ts_cookie::STEP_MS`]: the sum over all answers is its time here. 0 where nothing tells.
+    /// The distance of the IPv4 identification from the flow's label. `None` makes the
+    /// identification 0, for a SYN-ACK or RST.
+    pub ip_id_offset: Option<u16>,
+    /// How long the peer has been held since the previous reply, in milliseconds, to within
+    /// [`super::ts_cookie::STEP_MS`]. The sum over all replies is the time that it was held. 0 if
+    /// no timestamp gives it.
     pub trapped_ms: u32,
 }
 
-impl Answer {
-    /// One that says nothing.
+impl Reply {
+    /// A reply without flags, numbers or options.
     pub const EMPTY: Self = Self {
         class: SegmentClass::Data,
         flow: Flow::NONE,
@@ -56,26 +57,26 @@ impl Answer {
         options: Options::NONE,
         payload: None,
         rate_limit: RateLimit::None,
-        ordinal: None,
+        ip_id_offset: None,
         trapped_ms: 0,
     };
 
-    /// The length of the segment in bytes.
+    /// Returns the length of the segment in bytes.
     #[inline]
     pub const fn tcp_len(&self) -> usize {
         HEADER_LEN + self.options.len() + self.payload_len()
     }
 
-    /// The length of the payload in octets.
+    /// Returns the length of the payload in bytes.
     #[inline]
     pub const fn payload_len(&self) -> usize {
         self.payload.is_some() as usize
     }
 
-    /// Returns true if the segment depends on the MSS of the way back.
+    /// Returns true if the segment depends on the MSS of the route back.
     #[inline]
     pub const fn needs_mss(&self) -> bool {
-        self.options.present.has(Present::MSS) || !matches!(self.window, Window::Field(_))
+        self.options.present.has(OptionSet::MSS) || !matches!(self.window, Window::Field(_))
     }
 
     /// Returns what the reply sets in its IP header.
@@ -85,18 +86,18 @@ impl Answer {
         IpFields {
             hop_limit: self.hop_limit,
             label,
-            id: match self.ordinal {
-                // CAST: any 16 bits of the flow's number will do.
-                Some(ordinal) => (label as u16).wrapping_add(ordinal),
+            id: match self.ip_id_offset {
+                // CAST: any 16 bits of the label will do.
+                Some(offset) => (label as u16).wrapping_add(offset),
                 None => 0,
             },
         }
     }
 
-    /// Writes the segment that answers one with these `ports`; `pseudo` is the sum of what its checksum
-    /// covers besides, `mss` what the way back carries in a segment.
+    /// Writes the segment that replies to one with these `ports`. `pseudo` is the sum of its
+    /// pseudo-header, `mss` what a segment can carry on the route back, in bytes.
     ///
-    /// `None`, and an unusable buffer, when `buffer` does not have just [`Answer::tcp_len`] bytes.
+    /// Returns `None`, with `buffer` partly written, unless `buffer` has [`Reply::tcp_len`] bytes.
     #[inline(always)]
     pub(super) fn put(&self, ports: Ports, pseudo: Sum, mss: u16, buffer: &mut [u8]) -> Option<()> {
         let mut words = Writer::new(buffer, pseudo);

@@ -4,8 +4,8 @@
 
 use super::checksum::Writer;
 
+/// Option kinds (IANA, TCP parameters).
 mod kind {
-    //! Option kinds (IANA, TCP parameters).
     pub(super) const END: u8 = 0;
     pub(super) const NOP: u8 = 1;
     pub(super) const MSS: u8 = 2;
@@ -14,14 +14,14 @@ mod kind {
     pub(super) const TIMESTAMPS: u8 = 8;
 }
 
-/// The options that the tarpit knows. Others are neither understood nor offered.
+/// The options that the core knows. It skips others and never sends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Which of them there are; what is said of the others means nothing.
-    pub present: Present,
+    /// The options that are present. The fields of the others have no meaning.
+    pub present: OptionSet,
     /// Window scale, as a shift count.
     pub window_scale: u8,
-    /// Maximum segment size in bytes, as received; that of a reply is the route's.
+    /// Maximum segment size in bytes, as received. That of a reply is the route's.
     pub mss: u16,
     /// Timestamps.
     pub timestamps: Timestamps,
@@ -29,9 +29,9 @@ pub struct Options {
 
 /// A set of options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Present(u8);
+pub struct OptionSet(u8);
 
-impl Present {
+impl OptionSet {
     /// None.
     pub const NONE: Self = Self(0);
     /// Maximum segment size.
@@ -45,15 +45,17 @@ impl Present {
     /// All of these.
     pub const ALL: Self = Self(15);
 
+    /// Returns true if any option of `other` is in the set.
     pub(super) const fn has(self, Self(other): Self) -> bool {
         self.0 & other != 0
     }
 
-    /// These and those of `other`.
+    /// Returns the union with `other`.
     pub const fn with(self, Self(other): Self) -> Self {
         Self(self.0 | other)
     }
 
+    /// Returns the set without the options of `other`.
     const fn without(self, Self(other): Self) -> Self {
         Self(self.0 & !other)
     }
@@ -71,17 +73,17 @@ pub struct Timestamps {
 impl Options {
     /// None of them.
     pub const NONE: Self = Self {
-        present: Present::NONE,
+        present: OptionSet::NONE,
         window_scale: 0,
         mss: 0,
         timestamps: Timestamps { value: 0, echo: 0 },
     };
 
-    /// Timestamps and nothing else, if there are any.
-    pub(super) const fn only(timestamps: Option<Timestamps>) -> Self {
+    /// Returns these timestamps as the only option, or no options.
+    pub(super) const fn only_timestamps(timestamps: Option<Timestamps>) -> Self {
         match timestamps {
             Some(timestamps) => Self {
-                present: Present::TIMESTAMPS,
+                present: OptionSet::TIMESTAMPS,
                 timestamps,
                 ..Self::NONE
             },
@@ -89,29 +91,31 @@ impl Options {
         }
     }
 
-    /// What is answered to these of a SYN, of which there is `room` bytes: each that was offered, with a value of ours.
+    /// Returns the options of the SYN-ACK for these of a SYN: each one that was offered, with a value
+    /// of ours. `room` is the length of the options of the SYN in bytes.
     pub(super) fn accept(&self, window_scale: u8, timestamps: Timestamps, room: usize) -> Self {
         let accepted = Self {
-            present: self.present.with(Present::MSS),
+            present: self.present.with(OptionSet::MSS),
             window_scale,
             timestamps,
             ..Self::NONE
         };
-        // The reply must not have more bytes than the SYN. What was offered fits, since padding takes no
-        // more here than it took there. MSS, which answers no offer, comes with others if it fits too.
-        let keeps_mss = self.present.has(Present::MSS)
-            || self.present != Present::NONE && accepted.len() <= room;
+        // The reply must not have more bytes than the SYN. The options that were offered fit, since
+        // padding takes no more here than it took there. MSS is no answer to an offer: without one it
+        // is added to other options if it fits.
+        let keeps_mss = self.present.has(OptionSet::MSS)
+            || self.present != OptionSet::NONE && accepted.len() <= room;
         if keeps_mss {
             accepted
         } else {
             Self {
-                present: self.present.without(Present::MSS),
+                present: self.present.without(OptionSet::MSS),
                 ..accepted
             }
         }
     }
 
-    /// The timestamps, if there are any.
+    /// Returns the timestamps, if they are present.
     #[inline]
     pub const fn timestamps(&self) -> Option<Timestamps> {
         match self.has_timestamps() {
@@ -120,13 +124,13 @@ impl Options {
         }
     }
 
-    /// Returns true if there are timestamps.
+    /// Returns true if timestamps are present.
     #[inline]
     pub const fn has_timestamps(&self) -> bool {
-        self.present.has(Present::TIMESTAMPS)
+        self.present.has(OptionSet::TIMESTAMPS)
     }
 
-    /// Reads options up to the end of the list or to the first one that is broken, as Linux does.
+    /// Reads options up to the end of the list or the first malformed one, as Linux does.
     #[inline(always)]
     pub(super) fn parse(bytes: &[u8]) -> Self {
         use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
@@ -134,14 +138,14 @@ impl Options {
         match *bytes {
             // Most segments have timestamps and nothing else (RFC 7323, appendix A) ...
             [NOP, NOP, TIMESTAMPS, 10, a, b, c, d, e, f, g, h] => Self {
-                present: Present::TIMESTAMPS,
+                present: OptionSet::TIMESTAMPS,
                 timestamps: Timestamps::read([a, b, c, d], [e, f, g, h]),
                 ..Self::NONE
             },
             // ... and most SYNs are Linux'.
             [MSS, 4, m, n, SACK_PERMITTED, 2, TIMESTAMPS, 10, a, b, c, d, e, f, g, h, NOP, WINDOW_SCALE, 3, shift] => {
                 Self {
-                    present: Present::ALL,
+                    present: OptionSet::ALL,
                     window_scale: shift,
                     mss: u16::from_be_bytes([m, n]),
                     timestamps: Timestamps::read([a, b, c, d], [e, f, g, h]),
@@ -152,30 +156,30 @@ impl Options {
         }
     }
 
-    /// The same, one by one.
+    /// Reads options of any layout, one by one.
     #[inline(never)]
     fn parse_any(mut bytes: &[u8]) -> Self {
         let mut options = Self::NONE;
         loop {
             let (present, rest) = match *bytes {
-                [kind::NOP, ref rest @ ..] => (Present::NONE, rest),
+                [kind::NOP, ref rest @ ..] => (OptionSet::NONE, rest),
                 [kind::MSS, 4, a, b, ref rest @ ..] => {
                     options.mss = u16::from_be_bytes([a, b]);
-                    (Present::MSS, rest)
+                    (OptionSet::MSS, rest)
                 }
                 [kind::WINDOW_SCALE, 3, shift, ref rest @ ..] => {
                     options.window_scale = shift;
-                    (Present::WINDOW_SCALE, rest)
+                    (OptionSet::WINDOW_SCALE, rest)
                 }
-                [kind::SACK_PERMITTED, 2, ref rest @ ..] => (Present::SACK_PERMITTED, rest),
+                [kind::SACK_PERMITTED, 2, ref rest @ ..] => (OptionSet::SACK_PERMITTED, rest),
                 [kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h, ref rest @ ..] => {
                     options.timestamps = Timestamps::read([a, b, c, d], [e, f, g, h]);
-                    (Present::TIMESTAMPS, rest)
+                    (OptionSet::TIMESTAMPS, rest)
                 }
                 [kind::END, ..] | [] => return options,
-                // A length below two would not get us further (RFC 9293, 3.1).
+                // A length below two is malformed (RFC 9293, 3.1), and would not end the loop.
                 [_, len, ..] if len >= 2 => match bytes.get(usize::from(len)..) {
-                    Some(rest) => (Present::NONE, rest),
+                    Some(rest) => (OptionSet::NONE, rest),
                     None => return options,
                 },
                 _ => return options,
@@ -185,24 +189,24 @@ impl Options {
         }
     }
 
-    /// The length of these options in bytes, padded as [`Options::put`] writes them.
+    /// Returns the length in bytes, with the padding of [`Options::put`].
     #[inline]
     pub(super) const fn len(&self) -> usize {
-        // In words, four bits for each set: SACK-permitted takes the place of the padding before
-        // timestamps.
+        // Lengths in words, four bits for each set. SACK-permitted takes the place of the padding
+        // before timestamps.
         const WORDS: u64 = 0x5443_5443_3221_2110;
         // CAST: widening; four bits.
         4 * (WORDS >> (4 * (self.present.0 & 15)) & 15) as usize
     }
 
-    /// Writes the options in Linux' order; the MSS is `mss`.
+    /// Writes the options in Linux' order. The MSS is `mss`, in bytes.
     #[inline(always)]
     pub(super) fn put(&self, mss: u16, words: &mut Writer<'_>) -> Option<()> {
         use kind::{MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
 
         const MSS_WORD: u32 = u32::from_be_bytes([MSS, 4, 0, 0]);
         const SACK_WORD: u32 = u32::from_be_bytes([NOP, NOP, SACK_PERMITTED, 2]);
-        const STAMP_WORD: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
+        const TIMESTAMPS_WORD: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, 10]);
         const BOTH_WORD: u32 = u32::from_be_bytes([SACK_PERMITTED, 2, TIMESTAMPS, 10]);
         const SCALE_WORD: u32 = u32::from_be_bytes([NOP, WINDOW_SCALE, 3, 0]);
 
@@ -210,22 +214,22 @@ impl Options {
         let mss = MSS_WORD | u32::from(mss);
         let scale = SCALE_WORD | u32::from(self.window_scale);
         match self.present {
-            Present::NONE => return Some(()),
-            Present::TIMESTAMPS => return words.put_all([STAMP_WORD, value, echo]),
-            Present::ALL => return words.put_all([mss, BOTH_WORD, value, echo, scale]),
+            OptionSet::NONE => return Some(()),
+            OptionSet::TIMESTAMPS => return words.put_all([TIMESTAMPS_WORD, value, echo]),
+            OptionSet::ALL => return words.put_all([mss, BOTH_WORD, value, echo, scale]),
             _ => {}
         }
         let has = |option| self.present.has(option);
-        if has(Present::MSS) {
+        if has(OptionSet::MSS) {
             words.put_all([mss])?;
         }
-        match (has(Present::TIMESTAMPS), has(Present::SACK_PERMITTED)) {
+        match (has(OptionSet::TIMESTAMPS), has(OptionSet::SACK_PERMITTED)) {
             (true, true) => words.put_all([BOTH_WORD, value, echo])?,
-            (true, false) => words.put_all([STAMP_WORD, value, echo])?,
+            (true, false) => words.put_all([TIMESTAMPS_WORD, value, echo])?,
             (false, true) => words.put_all([SACK_WORD])?,
             (false, false) => {}
         }
-        if has(Present::WINDOW_SCALE) {
+        if has(OptionSet::WINDOW_SCALE) {
             words.put_all([scale])?;
         }
         Some(())

@@ -2,20 +2,20 @@
 
 //! The window field of a reply.
 
-/// The window of an answer. Two kinds depend on the MSS, which is known when the reply has a route.
+/// The window of a reply. Two of them depend on the MSS, which is known when the reply has a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// The field itself, unscaled.
     Field(u16),
-    /// As many whole segments as 65,535 bytes hold, with so many bytes of options in each
+    /// As many whole segments as 65,535 bytes hold, each with this many bytes of options
     /// (tcp_select_initial_window).
     WholeSegments(u16),
-    /// One segment, rounded up to the next unit of this window scale.
+    /// One segment, rounded up to the next unit of this window scale, a shift count.
     OneSegment(u8),
 }
 
 impl Window {
-    /// The field of the header, if a segment carries `mss` bytes.
+    /// Returns the field of the header if a segment carries `mss` bytes.
     #[inline(always)]
     pub const fn field(self, mss: u16) -> u16 {
         match self {

@@ -12,7 +12,7 @@ use etherparse::{
 use libfuzzer_sys::fuzz_target;
 use tarpit::ip::{Datagram, Ecn};
 use tarpit::tcp::Segment;
-use tarpit::tcp_options::{Options, Present, Timestamps};
+use tarpit::tcp_options::{OptionSet, Options, Timestamps};
 use tarpit::{Packet, V4, V6};
 use tarpit_fuzz::common::{Family, CLOCK};
 use tarpit_fuzz::{family, Host, Version};
@@ -112,18 +112,18 @@ fn another_reads_the_same_segment<A>(datagram: &Datagram<'_, A>, segment: &Segme
         let present = match option {
             Ok(TcpOptionElement::MaximumSegmentSize(mss)) => {
                 options.mss = mss;
-                Present::MSS
+                OptionSet::MSS
             }
             Ok(TcpOptionElement::WindowScale(shift)) => {
                 options.window_scale = shift;
-                Present::WINDOW_SCALE
+                OptionSet::WINDOW_SCALE
             }
-            Ok(TcpOptionElement::SelectiveAcknowledgementPermitted) => Present::SACK_PERMITTED,
+            Ok(TcpOptionElement::SelectiveAcknowledgementPermitted) => OptionSet::SACK_PERMITTED,
             Ok(TcpOptionElement::Timestamp(value, echo)) => {
                 options.timestamps = Timestamps { value, echo };
-                Present::TIMESTAMPS
+                OptionSet::TIMESTAMPS
             }
-            Ok(_) => Present::NONE,
+            Ok(_) => OptionSet::NONE,
             // It knows fewer kinds, and stops at those of another length.
             Err(_) => return,
         };

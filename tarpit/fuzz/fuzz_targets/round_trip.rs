@@ -12,9 +12,9 @@ use tarpit::ip::Ecn;
 use tarpit::isn::Flow;
 use tarpit::seq::Seq;
 use tarpit::tcp::{Flags, Segment};
-use tarpit::tcp_options::{Options, Present, Timestamps};
+use tarpit::tcp_options::{OptionSet, Options, Timestamps};
 use tarpit::window::Window;
-use tarpit::{Answer, Key, Packet, Ports, V4, V6};
+use tarpit::{Key, Packet, Ports, Reply, V4, V6};
 use tarpit_fuzz::common::{client_packet, Heard};
 use tarpit_fuzz::Version;
 
@@ -33,7 +33,7 @@ struct Fields {
     octet: Option<u8>,
     hop_limit: u8,
     label: u32,
-    ordinal: Option<u16>,
+    ip_id_offset: Option<u16>,
 }
 
 impl Fields {
@@ -54,24 +54,24 @@ impl Fields {
         let mut options = Options::NONE;
         if let Some(mss) = self.mss {
             options.mss = mss;
-            options.present = options.present.with(Present::MSS);
+            options.present = options.present.with(OptionSet::MSS);
         }
         if let Some(shift) = self.window_scale {
             options.window_scale = shift;
-            options.present = options.present.with(Present::WINDOW_SCALE);
+            options.present = options.present.with(OptionSet::WINDOW_SCALE);
         }
         if self.sack_permitted {
-            options.present = options.present.with(Present::SACK_PERMITTED);
+            options.present = options.present.with(OptionSet::SACK_PERMITTED);
         }
         if let Some((value, echo)) = self.timestamps {
             options.timestamps = Timestamps { value, echo };
-            options.present = options.present.with(Present::TIMESTAMPS);
+            options.present = options.present.with(OptionSet::TIMESTAMPS);
         }
         options
     }
 
     /// Of the flow that comes from the other end.
-    fn answer<A: Version>(&self, reversed: &A, ports: Ports) -> Answer {
+    fn answer<A: Version>(&self, reversed: &A, ports: Ports) -> Reply {
         // What Heard::read takes for wrong in any answer of ours.
         let flags = match (self.octet, self.flags % 6) {
             (Some(_), _) => Flags::PSH_ACK,
@@ -82,7 +82,7 @@ impl Fields {
             (None, 4) => Flags::ECN_SYN_ACK,
             (None, _) => Flags::ECE_ACK,
         };
-        Answer {
+        Reply {
             flow: Flow::new(&Key([self.label.into(), 0]), reversed, ports),
             seq: Seq(self.numbers.0),
             ack: Seq(self.numbers.1),
@@ -91,8 +91,8 @@ impl Fields {
             options: self.options(),
             payload: self.octet,
             hop_limit: self.hop_limit,
-            ordinal: self.ordinal,
-            ..Answer::EMPTY
+            ip_id_offset: self.ip_id_offset,
+            ..Reply::EMPTY
         }
     }
 }
@@ -124,10 +124,13 @@ fn returns<A: Version>(fields: &Fields) {
     let (len, mss) = (packet.reply_len(&answer), answer.options.mss);
     // In a buffer of another length it is not written.
     for wrong in [0, len - 1, len + 1] {
-        assert_eq!(packet.reply(&answer, mss, &mut vec![0xa5; wrong]), None);
+        assert_eq!(
+            packet.write_reply(&answer, mss, &mut vec![0xa5; wrong]),
+            None
+        );
     }
     let mut bytes = vec![0xa5; len];
-    assert_eq!(packet.reply(&answer, mss, &mut bytes), Some(()));
+    assert_eq!(packet.write_reply(&answer, mss, &mut bytes), Some(()));
 
     let datagram = A::parse(&bytes, len).unwrap();
     assert_eq!(datagram.addresses, A::of(source, destination));
@@ -158,7 +161,7 @@ fn returns<A: Version>(fields: &Fields) {
         answer.flow.label() & 0xf_ffff
     } else {
         let counted = |ordinal| answer.flow.label().wrapping_add(u32::from(ordinal)) & 0xffff;
-        answer.ordinal.map_or(0, counted)
+        answer.ip_id_offset.map_or(0, counted)
     };
     assert_eq!(heard.label, label);
     let (mut mss, mut window_scale, mut sack_permitted) = (None, None, false);

@@ -18,8 +18,7 @@ use std::net::IpAddr;
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpOptionElement};
 use tarpit::policy::{Mode, Profile};
 use tarpit::{
-    Addresses, Answer as Said, DropReason, Env, Key, Packet, Policy, RateLimit, SegmentClass, V4,
-    V6,
+    Addresses, DropReason, Env, Key, Packet, Policy, RateLimit, Reply as Said, SegmentClass, V4, V6,
 };
 
 /// The key of every fixture: the bytes 00 to 0f, as in the SipHash paper.
@@ -148,7 +147,11 @@ fn hear_as<A: Addresses>(
     let packet = Packet::<A>::parse(headers, len)?;
     let said = packet.respond(&policy, env)?;
     let mut buffer = vec![0xa5; packet.reply_len(&said)];
-    assert_eq!(packet.reply(&said, mss, &mut buffer), Some(()), "{said:?}");
+    assert_eq!(
+        packet.write_reply(&said, mss, &mut buffer),
+        Some(()),
+        "{said:?}"
+    );
     Ok((said, said.rate_limit, buffer))
 }
 

@@ -38,7 +38,7 @@ fn writes_into<A: Addresses>(host: &Host, segment: &str, payload: usize) {
     let right = packet.reply_len(&answer);
     assert_eq!(right, A::HEADER_LEN + answer.tcp_len());
     for len in 0..128 {
-        let written = packet.reply(&answer, MSS, &mut vec![0xa5; len]);
+        let written = packet.write_reply(&answer, MSS, &mut vec![0xa5; len]);
         assert_eq!(written.is_some(), len == right, "{len} bytes");
     }
 }
