@@ -81,7 +81,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Reply {
     };
     let (isn, received) = if drip {
         // Counted from where the peer's ISN, as far as it is known later, would begin.
-        (flow.talking_isn(syn.seq), (syn.seq.0 & 0xffff) + 1)
+        (flow.isn_with_counter(syn.seq), (syn.seq.0 & 0xffff) + 1)
     } else {
         (flow.isn(syn.seq), 0)
     };
@@ -125,7 +125,11 @@ fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Reply
     } else {
         let syn = u32::from(segment.flags.has(Flags::SYN));
         let fin = u32::from(segment.flags.has(Flags::FIN));
-        let next = segment.seq.after(segment.octets()).after(syn).after(fin);
+        let next = segment
+            .seq
+            .after(segment.payload_bytes())
+            .after(syn)
+            .after(fin);
         (Seq(0), next, Flags::RST_ACK)
     };
     Reply {

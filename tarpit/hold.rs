@@ -46,7 +46,7 @@ pub(super) fn hold(
     let &Manner { profile, drip, .. } = manner;
     // If we send no data, SEG.ACK is always our ISN + 1.
     let (first_octet, sent) = if drip {
-        flow.talked(segment.ack)
+        flow.decode_ack(segment.ack)
     } else {
         (flow.client_isn(segment.ack.before()).after(1), 0)
     };
@@ -56,7 +56,7 @@ pub(super) fn hold(
     }
     let place = Place {
         start,
-        end: start.saturating_add_unsigned(segment.octets()),
+        end: start.saturating_add_unsigned(segment.payload_bytes()),
         fin,
     };
     let offset = flow.ts_offset();

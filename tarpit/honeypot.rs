@@ -49,7 +49,7 @@ pub(super) fn take(
     if !(-1..=reach).contains(&start) {
         return Err(DropReason::NotOurs);
     }
-    let (class, len, rate_limit) = match segment.octets() {
+    let (class, len, rate_limit) = match segment.payload_bytes() {
         0 if !fin && !is_keep_alive(start, echo) => {
             return Err(match start {
                 0 => DropReason::HandshakeAck,

@@ -1,28 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The little that differs between IPv4 (RFC 791) and IPv6 (RFC 8200).
+//! What differs between IPv4 (RFC 791) and IPv6 (RFC 8200). The rest of the core knows neither.
 //!
-//! [`Addresses::parse`] finds the TCP header behind options and extension headers and refuses what
-//! must not be answered whatever TCP says. [`Addresses::put_reversed`] writes the header of a reply.
+//! [`Addresses::parse`] finds the TCP header behind options and extension headers. It refuses what
+//! must not get a reply whatever the TCP header says. [`Addresses::put_reversed`] writes the header of
+//! a reply.
 
 use super::checksum::{Sum, Writer};
 use super::drop_reason::DropReason;
 use super::siphash::{siphash, Key};
 
-/// Where a packet comes from and goes to, in one of the two versions of IP.
-///
-/// All that differs between the versions is here; the rest of the core knows neither.
+/// The length of an IPv4 header without options in bytes.
+const V4_LEN: usize = 20;
+
+/// The length of the fixed IPv6 header in bytes.
+const V6_LEN: usize = 40;
+
+/// The protocol number of TCP.
+const TCP: u8 = 6;
+
+/// The greatest length that an IP header can name, in bytes.
+const MAX_LEN: usize = 0xffff;
+
+/// The most IPv6 extension headers of a packet that is parsed. Honest packets have one or two.
+const MAX_EXTENSIONS: usize = 8;
+
+/// IPv6 extension headers behind which TCP may be found (RFC 8200, 4.3, 4.4, 4.5 and 4.6).
+mod next_header {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const DESTINATION: u8 = 60;
+}
+
+/// The source and destination address of a packet, in one of the two versions of IP.
 pub trait Addresses: Copy {
     /// The length of the header that [`Addresses::put_reversed`] writes, in bytes.
     const HEADER_LEN: usize;
 
-    /// True if the header of a reply has a place for a number of its flow: the flow label (RFC 6437).
+    /// True if the header of a reply has a flow label (RFC 6437).
     const HAS_LABEL: bool;
 
     /// Reads the IP header.
     ///
-    /// `headers` starts at the IP header and holds as much of the packet as can be read in one
-    /// piece; `len` is the length of the whole packet in bytes, and may well be more.
+    /// `headers` starts at the IP header and holds as much of the packet as can be read in one piece.
+    /// `len` is the length of the whole packet in bytes, and may be more.
     ///
     /// # Errors
     ///
@@ -30,14 +52,14 @@ pub trait Addresses: Copy {
     /// [`DropReason::Fragment`] and [`DropReason::NotUnicast`].
     fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, DropReason>;
 
-    /// The addresses that a packet had on the wire.
+    /// Returns the addresses that a packet had on the wire.
     fn on_wire(wire: &Wire) -> Self;
 
-    /// The hash of both addresses and of `ports`.
+    /// Returns the keyed hash of both addresses and `ports`.
     fn hash(&self, key: &Key, ports: u32) -> u64;
 
-    /// The hash of the source: an IPv4 address, or the network of 64 bits that an IPv6 site has at
-    /// least (RFC 4291, 2.5.1).
+    /// Returns the keyed hash of the source: an IPv4 address, or the network of 64 bits that an IPv6
+    /// site has at least (RFC 4291, 2.5.1).
     fn source_hash(&self, key: &Key) -> u64;
 
     /// Writes the header of a packet in the opposite direction that carries `tcp_len` bytes of TCP.
@@ -57,9 +79,9 @@ pub struct IpFields {
     pub id: u16,
 }
 
-/// Where a segment came from and went to on the wire, in network byte order: `struct xt_tarpit_wire`.
+/// The addresses and ports of a segment on the wire, in network byte order: `struct xt_tarpit_wire`.
 ///
-/// The first four bytes of an address are those of IPv4.
+/// An IPv4 address is in the first four bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Wire {
@@ -73,14 +95,14 @@ pub struct Wire {
     pub destination_port: [u8; 2],
 }
 
-/// IPv4 addresses: words as they lie in memory, which sums and hashes take as they are.
+/// IPv4 addresses, as words in network byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V4 {
     source: u32,
     destination: u32,
 }
 
-/// IPv6 addresses: words as they lie in memory, which sums and hashes take as they are.
+/// IPv6 addresses, each as two words in network byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V6 {
     source: [u64; 2],
@@ -93,9 +115,9 @@ pub struct Datagram<'a, A> {
     pub addresses: A,
     /// The transport header and what follows, as far as it can be read.
     pub transport: &'a [u8],
-    /// How many bytes into the packet that is.
+    /// The offset of the transport header in the packet, in bytes.
     pub transport_offset: usize,
-    /// The length of the transport header and all its payload in bytes.
+    /// The length of the transport header and its payload in bytes.
     pub transport_len: usize,
     /// The ECN field.
     pub ecn: Ecn,
@@ -127,24 +149,14 @@ impl<'a, A> Datagram<'a, A> {
 pub struct Ecn(pub u8);
 
 impl Ecn {
-    /// That of a packet that does not take part.
+    /// Not ECN-capable transport.
     pub const NOT_ECT: Self = Self(0);
-    /// That of one that met congestion.
+    /// Congestion experienced.
     pub const CE: Self = Self(3);
 }
 
-const V4_LEN: usize = 20;
-const V6_LEN: usize = 40;
-const TCP: u8 = 6;
-
-/// The greatest length that an IP header can name, in bytes.
-const MAX_LEN: usize = 0xffff;
-
-/// How many IPv6 extension headers are looked behind; honest packets have one or two.
-const MAX_EXTENSIONS: usize = 8;
-
 impl V4 {
-    /// The addresses by their octets.
+    /// Returns the addresses with these bytes.
     #[inline]
     pub const fn new(source: [u8; 4], destination: [u8; 4]) -> Self {
         Self {
@@ -153,12 +165,12 @@ impl V4 {
         }
     }
 
-    /// Returns true if a host may answer a packet with these addresses.
+    /// Returns true if a host may reply to a packet with these addresses.
     ///
     /// Neither may be a multicast or broadcast address, nor the source unspecified (RFC 1122,
-    /// 3.2.1.3 and 4.2.3.10). A subnet's broadcast address is for the routing table to know.
+    /// 3.2.1.3 and 4.2.3.10). Only the routing table knows the broadcast address of a subnet.
     #[inline]
-    const fn answerable(&self) -> bool {
+    const fn are_unicast(&self) -> bool {
         let [source, ..] = self.source.to_ne_bytes();
         let [destination, ..] = self.destination.to_ne_bytes();
         matches!((source, destination), (1..=223, 1..=223))
@@ -187,13 +199,14 @@ impl Addresses for V4 {
         if protocol != TCP {
             return Err(DropReason::NotTcp);
         }
-        // No length is what GRO writes where it does not fit; Linux takes it from any packet that is to be cut.
+        // GRO writes a length of zero into a packet above MAX_LEN. Linux also accepts it in a smaller
+        // packet that is to be segmented.
         if [l0, l1] == [0, 0] && len <= MAX_LEN {
             return Err(DropReason::Malformed);
         }
         let transport = headers.get(header_len..).ok_or(DropReason::Truncated)?;
         let addresses = Self::new([s0, s1, s2, s3], [d0, d1, d2, d3]);
-        if !addresses.answerable() {
+        if !addresses.are_unicast() {
             return Err(DropReason::NotUnicast);
         }
         Datagram::new(addresses, transport, header_len, len, tos)
@@ -224,7 +237,7 @@ impl Addresses for V4 {
         let mut words = Writer::new(header, Sum::ZERO);
         words.put_all([
             0x4500_0000 | u32::from(len),
-            // Only for show, since the header says DF (RFC 6864, 4.1).
+            // The identification has no meaning in a packet with DF (RFC 6864, 4.1).
             u32::from(fields.id) << 16 | 0x4000,
             u32::from(fields.hop_limit) << 24 | u32::from(TCP) << 16,
             u32::from_be(self.destination),
@@ -239,7 +252,7 @@ impl Addresses for V4 {
 }
 
 impl V6 {
-    /// The addresses by their octets.
+    /// Returns the addresses with these bytes.
     #[inline]
     pub const fn new(source: [u8; 16], destination: [u8; 16]) -> Self {
         Self {
@@ -248,10 +261,10 @@ impl V6 {
         }
     }
 
-    /// Returns true if a host may answer a packet with these addresses: neither may be multicast or
+    /// Returns true if a host may reply to a packet with these addresses: neither may be multicast or
     /// unspecified (RFC 4291, 2.5.2 and 2.7).
     #[inline]
-    const fn answerable(&self) -> bool {
+    const fn are_unicast(&self) -> bool {
         let Self {
             source,
             destination,
@@ -269,6 +282,8 @@ impl Addresses for V6 {
 
     #[inline(always)]
     fn parse(headers: &[u8], len: usize) -> Result<Datagram<'_, Self>, DropReason> {
+        use next_header::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
+
         let (header, mut rest) = headers
             .split_first_chunk::<V6_LEN>()
             .ok_or(DropReason::Truncated)?;
@@ -283,20 +298,19 @@ impl Addresses for V6 {
         let mut skipped = V6_LEN;
         let mut extensions = 0..MAX_EXTENSIONS;
         while next != TCP && extensions.next().is_some() {
-            // What is not looked behind need not be there: No Next Header (RFC 8200, 4.7).
-            if !matches!(next, 0 | 43 | 44 | 60) {
+            // Before the next bytes are read: there are none behind No Next Header (RFC 8200, 4.7).
+            if !matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION) {
                 return Err(DropReason::NotTcp);
             }
             let &[following, length, third, fourth, ..] = rest else {
                 return Err(DropReason::Truncated);
             };
             let extension_len = match next {
-                // A fragment that is the whole packet is none (RFC 8200, 4.5; RFC 6946).
-                44 if u16::from_be_bytes([third, fourth]) & 0xfff9 == 0 => 8,
-                44 => return Err(DropReason::Fragment),
-                // Routing, not at the end of its way: the destination is another one's (4.4).
-                43 if fourth != 0 => return Err(DropReason::NotTcp),
-                // Also hop-by-hop options and destination options (4.3 and 4.6).
+                // An atomic fragment is a whole packet (RFC 6946).
+                FRAGMENT if u16::from_be_bytes([third, fourth]) & 0xfff9 == 0 => 8,
+                FRAGMENT => return Err(DropReason::Fragment),
+                // Segments left: the destination is that of an intermediate node.
+                ROUTING if fourth != 0 => return Err(DropReason::NotTcp),
                 _ => usize::from(length) * 8 + 8,
             };
             rest = rest.get(extension_len..).ok_or(DropReason::Truncated)?;
@@ -306,13 +320,13 @@ impl Addresses for V6 {
         if next != TCP {
             return Err(DropReason::NotTcp);
         }
-        // No length is what jumbograms have (RFC 2675), and what GRO makes of as much. Linux lets hop-by-hop options
-        // stand for the one that a jumbogram has.
+        // Jumbograms have a length of zero (RFC 2675), and so have packets of GRO above MAX_LEN. Linux
+        // accepts any hop-by-hop options in the place of the jumbo payload option.
         if [*l0, *l1] == [0, 0] && (V6_LEN + 1..=V6_LEN + MAX_LEN).contains(&len) {
             return Err(DropReason::Malformed);
         }
         let addresses = Self::new(source, destination);
-        if !addresses.answerable() {
+        if !addresses.are_unicast() {
             return Err(DropReason::NotUnicast);
         }
         Datagram::new(addresses, rest, skipped, len, class >> 4)
@@ -361,6 +375,7 @@ const fn protocol_and_len(tcp_len: u16) -> u32 {
     ((TCP as u32) << 16 | tcp_len as u32).to_be()
 }
 
+/// Returns the two words of an address, in network byte order.
 const fn halves(address: [u8; 16]) -> [u64; 2] {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
     [

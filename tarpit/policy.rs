@@ -1,23 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a rule answers, and the windows that follow from it.
+//! What a rule asks for, and the windows that follow from it.
 
 use super::ts_cookie::WindowOffer;
 use super::window::Window;
 
-/// The window of the SYN-ACK, in octets, for a peer with timestamps.
+/// The window of the SYN-ACK in bytes, for a peer with timestamps and [`Profile::Hold`].
 ///
-/// Small, since what the peer gets rid of no longer holds it; above 20, since tools that look for
-/// tarpits take less for a sign of one (Degreaser, notarpit).
+/// It is small, since data that the peer gets rid of no longer holds it. It is above 20, since tools
+/// that look for tarpits take a smaller one for a sign (Degreaser, notarpit).
 pub const FIRST_WINDOW: u16 = 24;
 
-/// The window for a probe that may be the last, in octets.
+/// The window for a probe that may be the peer's last, in bytes.
 ///
-/// Linux bounds its segments by the largest window that it has seen, but not below 68 octets with
-/// their header (tcp_bound_to_half_wnd): with timestamps, 36 of payload.
+/// Linux limits the size of its segments to the largest window that it has seen, but not below 68
+/// bytes with the header (tcp_bound_to_half_wnd). With timestamps, that is 36 bytes of payload: a
+/// segment that Linux sends at once.
 pub(super) const LAST_CHANCE: u16 = 36;
 
-/// The data of a rule as user space writes them: `struct xt_tarpit_tginfo_v1` of xt_TARPIT.h.
+/// The length of the timestamps option with its padding in bytes.
+const TIMESTAMPS_LEN: u16 = 12;
+
+/// The values of a rule, as xt_TARPIT.h defines them.
+mod value {
+    pub(super) const VARIANT_TARPIT: u8 = 0;
+    pub(super) const VARIANT_HONEYPOT: u8 = 1;
+    pub(super) const VARIANT_RESET: u8 = 2;
+    pub(super) const PROFILE_HOLD: u8 = 0;
+    pub(super) const PROFILE_LINUX: u8 = 1;
+    pub(super) const FLAG_DRIP: u8 = 1;
+    pub(super) const FLAG_HAIRPIN: u8 = 2;
+}
+
+/// The data of a rule as user space writes it: `struct xt_tarpit_tginfo_v1` of xt_TARPIT.h.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Rule {
@@ -27,74 +42,78 @@ pub struct Rule {
     pub profile: u8,
     /// `XT_TARPIT_DRIP`, `XT_TARPIT_HAIRPIN`.
     pub flags: u8,
-    /// The hop limit of the answers, or 0.
+    /// The TTL or hop limit of the replies; 0 leaves it to the route.
     pub ttl: u8,
-    /// The window of the SYN-ACK in octets, or 0.
+    /// The window of the SYN-ACK in bytes; 0 for the one of the mode.
     pub window: u16,
     /// Zero.
     pub reserved: [u8; 2],
 }
 
-/// How a rule answers.
+/// A valid rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// To what end.
+    /// What the rule does with connections.
     pub mode: Mode,
-    /// The hop limit of the replies; 0 leaves it to the route.
+    /// The TTL or hop limit of the replies; 0 leaves it to the route.
     pub hop_limit: u8,
-    /// The first window in octets; 0 for that of the mode.
+    /// The window of the SYN-ACK in bytes; 0 for the one of the mode.
     pub window: u16,
 }
 
-/// To what end a rule answers.
+/// What a rule does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Hold: complete the handshake, then keep the window closed.
+    /// Hold them: complete the handshake, then keep the peer in the persist state.
     Tarpit {
-        /// What the host looks like.
+        /// The host that the replies imitate.
         profile: Profile,
-        /// Whether an octet of a banner is sent now and then.
+        /// True if the rule sends a banner, byte by byte.
         drip: bool,
     },
-    /// Take all data, send none.
+    /// Accept all data, send none.
     Honeypot,
-    /// Answer with RST, as a host where nobody listens.
+    /// Reply with RST, as a host on which no application listens.
     Reset,
 }
 
-/// What a host that holds looks like.
+/// The host that the replies of a rule that holds imitate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// One with a small window: the peer is left with most of its data.
+    /// One with a small window, which leaves the peer with most of its data.
     Hold,
     /// Linux.
     Linux,
 }
 
 impl Policy {
-    /// Reads a rule; `None` for what this version does not have.
+    /// Returns the policy of a rule, or `None` if this version does not know the rule.
     #[inline]
     pub const fn from_rule(rule: &Rule) -> Option<Self> {
-        const DRIP: u8 = 1;
-        // Which way an answer goes is not the core's.
-        const HAIRPIN: u8 = 2;
+        use value::{
+            FLAG_DRIP, FLAG_HAIRPIN, PROFILE_HOLD, PROFILE_LINUX, VARIANT_HONEYPOT, VARIANT_RESET,
+            VARIANT_TARPIT,
+        };
 
-        let mode = match (rule.variant, rule.profile, rule.flags & !HAIRPIN) {
-            (0, 0, 0) => Mode::Tarpit {
+        // Which way a reply goes is decided by the caller.
+        let flags = rule.flags & !FLAG_HAIRPIN;
+        let mode = match (rule.variant, rule.profile, flags) {
+            (VARIANT_TARPIT, PROFILE_HOLD, 0) => Mode::Tarpit {
                 profile: Profile::Hold,
                 drip: false,
             },
-            (0, 1, 0) => Mode::Tarpit {
+            (VARIANT_TARPIT, PROFILE_LINUX, 0) => Mode::Tarpit {
                 profile: Profile::Linux,
                 drip: false,
             },
-            // With more in flight, an acknowledgment of our octets could pass for a probe.
-            (0, 0, DRIP) if rule.window == 0 => Mode::Tarpit {
+            // With a larger window more data is in flight, and an acknowledgment of our bytes could
+            // look like a probe.
+            (VARIANT_TARPIT, PROFILE_HOLD, FLAG_DRIP) if rule.window == 0 => Mode::Tarpit {
                 profile: Profile::Hold,
                 drip: true,
             },
-            (1, 0, 0) => Mode::Honeypot,
-            (2, 0, 0) if rule.window == 0 => Mode::Reset,
+            (VARIANT_HONEYPOT, PROFILE_HOLD, 0) => Mode::Honeypot,
+            (VARIANT_RESET, PROFILE_HOLD, 0) if rule.window == 0 => Mode::Reset,
             _ => return None,
         };
         match rule.reserved {
@@ -106,13 +125,12 @@ impl Policy {
             _ => None,
         }
     }
-}
 
-impl Policy {
-    /// The window of the SYN-ACK, of which each segment of the connection tells the same.
+    /// Returns the window of the SYN-ACK. `with_timestamps` is the same for each segment of a
+    /// connection.
     ///
-    /// What is beyond the window holds a peer longest, but only where timestamps tell when to open it.
-    /// Without them, data in flight hold longer.
+    /// Data beyond the window holds a peer longest, but only if timestamps say when to open it.
+    /// Without them, data in flight holds it longer.
     pub(super) const fn first_window(&self, with_timestamps: bool) -> Window {
         match self.mode {
             _ if self.window != 0 => Window::Field(self.window),
@@ -120,24 +138,24 @@ impl Policy {
                 profile: Profile::Hold,
                 ..
             } if with_timestamps => Window::Field(FIRST_WINDOW),
-            _ if with_timestamps => Window::WholeSegments(12),
+            _ if with_timestamps => Window::WholeSegments(TIMESTAMPS_LEN),
             _ => Window::WholeSegments(0),
         }
     }
 }
 
 impl Profile {
-    /// The window scale, as a shift count.
+    /// Returns the window scale, as a shift count.
     pub(super) const fn window_scale(self) -> u8 {
         match self {
-            // With a shift, the smallest window would be more than one octet, and what the window of a
-            // later segment means would have to be remembered.
+            // With a shift, the smallest window would be more than one byte. Nor could the window of
+            // a later segment be read without a memory of the shift.
             Self::Hold => 0,
             Self::Linux => 7,
         }
     }
 
-    /// The window field for an offer to a peer that has sent something.
+    /// Returns the window for an offer to a peer that has completed the handshake.
     pub(super) const fn window(self, offer: WindowOffer) -> Window {
         match (offer, self) {
             (WindowOffer::Zero | WindowOffer::ZeroOnProbe, _) => Window::Field(0),

@@ -7,19 +7,19 @@
 pub struct Seq(pub u32);
 
 impl Seq {
-    /// The number `octets` further on.
+    /// Returns the number `bytes` further on.
     #[inline]
-    pub const fn after(self, octets: u32) -> Self {
-        Self(self.0.wrapping_add(octets))
+    pub const fn after(self, bytes: u32) -> Self {
+        Self(self.0.wrapping_add(bytes))
     }
 
-    /// The number just before this one.
+    /// Returns the number just before this one.
     #[inline]
     pub const fn before(self) -> Self {
         Self(self.0.wrapping_sub(1))
     }
 
-    /// How far this number lies after `earlier`, in octets; negative when it lies before.
+    /// Returns how far this number lies after `earlier`, in bytes. It is negative if it lies before.
     #[inline]
     pub const fn since(self, earlier: Self) -> i32 {
         // CAST: the distance of two numbers is a signed 32-bit value by definition (RFC 9293, 3.4).

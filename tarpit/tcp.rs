@@ -1,37 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The TCP header and its options (RFC 9293, 3.1 and 3.2; RFC 7323; RFC 2018).
+//! The TCP header (RFC 9293, 3.1).
 //!
-//! [`Segment::parse`] turns bytes into a value that later code can trust; what it does not need
-//! (the window, the urgent pointer, the reserved bits) it does not read.
+//! [`Segment::parse`] turns bytes into a value that later code can trust. It does not read what no
+//! decision needs: the window, the urgent pointer and the reserved bits.
 
 use super::drop_reason::DropReason;
 use super::ip::{Datagram, Ecn};
 use super::seq::Seq;
 use super::tcp_options::Options;
 
-/// A TCP segment, as far as it matters to a receiver that delivers nothing.
+/// The length of a header without options in bytes.
+pub(super) const HEADER_LEN: usize = 20;
+
+/// A received TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The ports.
     pub ports: Ports,
     /// SEG.SEQ.
     pub seq: Seq,
-    /// SEG.ACK; without meaning when the flag is not set.
+    /// SEG.ACK. It has no meaning unless the flag ACK is set.
     pub ack: Seq,
     /// The control bits.
     pub flags: Flags,
     /// The options.
     pub options: Options,
-    /// The length of the payload in octets.
+    /// The length of the payload in bytes.
     pub payload_len: usize,
-    /// The length of all of it in bytes.
+    /// The length of header and payload in bytes.
     pub len: usize,
     /// The ECN field of its IP header.
     pub ecn: Ecn,
 }
 
-/// The two ports of a segment, host order.
+/// The two ports of a segment, in host byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     /// Source port.
@@ -40,19 +43,19 @@ pub struct Ports {
     pub destination: u16,
 }
 
-/// What a segment is, by its control bits.
+/// The role of a segment in a connection, by its control bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// It wants a connection.
+    /// It opens a connection.
     Syn,
-    /// It accepts one.
+    /// It accepts a connection.
     SynAck,
-    /// It belongs to one, and maybe ends it.
+    /// It belongs to a connection.
     Ack {
-        /// Whether FIN is set.
+        /// True if FIN is set.
         fin: bool,
     },
-    /// What no connection ever sends: NULL, Xmas, SYN with FIN.
+    /// No connection sends it: NULL, Xmas, SYN with FIN.
     Other,
 }
 
@@ -77,11 +80,11 @@ impl Flags {
     pub const RST_ACK: Self = Self(0x14);
     /// PSH and ACK.
     pub const PSH_ACK: Self = Self(0x18);
-    /// ACK, with word of congestion.
+    /// ECE and ACK: the receiver has seen congestion (RFC 3168, 6.1.3).
     pub const ECE_ACK: Self = Self(0x50);
-    /// What a SYN says that asks for ECN, besides SYN: ECE and CWR (RFC 3168, 6.1.1).
+    /// ECE and CWR: what a SYN that asks for ECN has besides SYN (RFC 3168, 6.1.1).
     pub const ECN_SETUP: Self = Self(0xc0);
-    /// The SYN-ACK that agrees to it.
+    /// ECE, SYN and ACK: the SYN-ACK that agrees to ECN.
     pub const ECN_SYN_ACK: Self = Self(0x52);
 
     /// Returns true if any of the bits of `other` is set.
@@ -90,11 +93,12 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
-    /// What a segment with these bits is.
+    /// Returns the role of a segment with these bits.
     ///
     /// # Errors
     ///
-    /// [`DropReason::Reset`]: a reset is discarded, whatever else it claims to be (RFC 9293, 3.10.7.1).
+    /// [`DropReason::Reset`]: a reset is discarded, whatever other bits are set (RFC 9293,
+    /// 3.10.7.1).
     #[inline]
     pub(super) const fn control(self) -> Result<Control, DropReason> {
         const MASK: u8 = Flags::FIN.0 | Flags::SYN.0 | Flags::RST.0 | Flags::ACK.0;
@@ -110,16 +114,13 @@ impl Flags {
     }
 }
 
-/// The length of a header without options in bytes.
-pub(super) const HEADER_LEN: usize = 20;
-
 impl Segment {
     /// Reads the segment of a packet.
     ///
     /// # Errors
     ///
-    /// [`DropReason::Truncated`] when the header is not within what can be read, [`DropReason::Malformed`] when it
-    /// contradicts itself or the length of the packet.
+    /// [`DropReason::Truncated`] if the header is not within what can be read,
+    /// [`DropReason::Malformed`] if it contradicts itself or the length of the packet.
     #[inline(always)]
     pub fn parse<A>(datagram: &Datagram<'_, A>) -> Result<Self, DropReason> {
         let len = datagram.transport_len;
@@ -150,8 +151,8 @@ impl Segment {
         })
     }
 
-    /// The length of the payload in octets, for sequence numbers.
-    pub(super) const fn octets(&self) -> u32 {
+    /// Returns the length of the payload, for sequence numbers.
+    pub(super) const fn payload_bytes(&self) -> u32 {
         // CAST: a payload is at most what the network layer can carry, far below 2^31.
         self.payload_len as u32
     }

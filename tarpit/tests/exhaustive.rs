@@ -335,7 +335,7 @@ impl Peer {
     /// SEG.ACK in a connection of the client with this ISN.
     fn ack(&self, policy: Policy, timestamps: bool, isn: u32) -> u32 {
         let isn = if policy == DRIP && timestamps {
-            self.flow.talking_isn(Seq(isn))
+            self.flow.isn_with_counter(Seq(isn))
         } else {
             self.flow.isn(Seq(isn))
         };
@@ -345,7 +345,7 @@ impl Peer {
     /// Where SEG.ACK says that the stream begins, and how many octets it acknowledges.
     fn told_by(&self, policy: Policy, timestamps: bool, ack: u32) -> (u32, u16) {
         if policy == DRIP && timestamps {
-            let (first, sent) = self.flow.talked(Seq(ack));
+            let (first, sent) = self.flow.decode_ack(Seq(ack));
             (first.0, sent)
         } else {
             (self.flow.client_isn(Seq(ack).before()).after(1).0, 0)

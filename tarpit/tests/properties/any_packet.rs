@@ -453,8 +453,8 @@ proptest! {
     ) {
         let ports = Ports { source: ports.0, destination: ports.1 };
         let flow = Flow::new(&key, &V6::new(source, destination), ports);
-        let next = flow.talking_isn(Seq(isn)).after(1 + u32::from(sent));
-        prop_assert_eq!(flow.talked(next), (Seq(isn & 0xffff_0000), sent));
+        let next = flow.isn_with_counter(Seq(isn)).after(1 + u32::from(sent));
+        prop_assert_eq!(flow.decode_ack(next), (Seq(isn & 0xffff_0000), sent));
     }
 }
 

@@ -43,7 +43,7 @@ impl Host {
         let ack = Seq(answer.tcp.acknowledgment_number);
         let counts = self.policy.mode == DRIP.mode && answer.timestamps.is_some();
         let first = if counts {
-            flow.talked(ack).0
+            flow.decode_ack(ack).0
         } else {
             flow.client_isn(ack.before()).after(1)
         };
