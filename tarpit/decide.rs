@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table: what is answered to which segment, and why.
+//! The decision table: which reply a segment gets, and why.
 //!
-//! All rules that hold follow from one sentence: *answer as an RFC 9293 receiver whose application reads but
-//! an octet now and then.* The window of the SYN-ACK is closed by the first data. A peer in that state
-//! probes for ever (RFC 9293, 3.8.6.1), as long as its probes are answered with the right numbers; one
-//! that was closed wants to get rid of an octet from time to time.
+//! All rules that hold follow from one sentence: *reply as an RFC 9293 receiver whose application
+//! reads a byte now and then.* The first data fills the window of the SYN-ACK. From then on the
+//! peer is in the persist state. It probes indefinitely (RFC 9293, 3.8.6.1) as long as its probes
+//! get replies with the right numbers. An orphan is given up unless it can send a byte from time to
+//! time.
 
 use super::drop_reason::DropReason;
 use super::env::Env;
-use super::hold::{hold, Manner};
-use super::honeypot::take;
+use super::hold::{reply_held, HoldParams};
+use super::honeypot::reply_honeypot;
 use super::ip::Ecn;
 use super::isn::Flow;
 use super::policy::{Mode, Policy, Profile, FIRST_WINDOW};
@@ -22,11 +23,11 @@ use super::tcp::{Control, Flags, Segment, HEADER_LEN};
 use super::tcp_options::Timestamps;
 use super::ts_cookie::{TsCookie, WindowOffer};
 
-/// Decides what to answer to a segment.
+/// Decides which reply a segment gets.
 ///
 /// # Errors
 ///
-/// The reason to be silent.
+/// The reason for which it gets none.
 #[inline(never)]
 pub(super) fn decide(
     control: Control,
@@ -36,19 +37,19 @@ pub(super) fn decide(
     env: &Env<'_>,
 ) -> Result<Reply, DropReason> {
     let mut reply = match (policy.mode, control) {
-        // RFC 9293, 3.10.7.1: nobody is here.
+        // RFC 9293, 3.10.7.1: there is no connection.
         (Mode::Reset, _) => reset(
             segment,
             class_by_control(control, segment),
             RateLimit::Shared,
         ),
-        // 3.10.7.2: a connection is wanted.
+        // 3.10.7.2: the peer opens a connection.
         (_, Control::Syn) => syn_ack(segment, flow, policy, env),
-        // 3.10.7.1: somebody uses our address; the one who answers him is told so.
+        // 3.10.7.1: the peer has received a SYN with our address that we did not send.
         (_, Control::SynAck) => reset(segment, SegmentClass::SynAck, RateLimit::Source),
         // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
         (Mode::Tarpit { profile, drip }, Control::Ack { fin }) => {
-            let manner = Manner {
+            let params = HoldParams {
                 profile,
                 drip: drip && segment.options.has_timestamps(),
                 first_window: match policy.window {
@@ -56,13 +57,14 @@ pub(super) fn decide(
                     window => window,
                 },
             };
-            hold(segment, flow, fin, &manner, env)?
+            reply_held(segment, flow, fin, &params, env)?
         }
-        (Mode::Honeypot, Control::Ack { fin }) => take(segment, flow, fin, policy, env)?,
+        (Mode::Honeypot, Control::Ack { fin }) => reply_honeypot(segment, flow, fin, policy, env)?,
         // 3.10.7.4 would drop it in any state.
         (_, Control::Other) => return Err(DropReason::BadFlags),
     };
-    // What is not verified must not be amplified. The octet that we send goes to verified peers only.
+    // A reply to an unverified segment must not amplify it. A banner byte goes to verified peers
+    // only.
     if reply.tcp_len() > segment.len.saturating_add(reply.payload_len()) {
         return Err(DropReason::WouldAmplify(reply.class));
     }
@@ -71,30 +73,33 @@ pub(super) fn decide(
     Ok(reply)
 }
 
-/// The SYN-ACK: our ISN, the options that were offered, and the first window.
+/// Returns the SYN-ACK: our ISN, the options that were offered, and the first window.
 fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Reply {
     let offered = syn.options;
     let (profile, drip) = match policy.mode {
-        // Without timestamps nothing would tell which octet the peer waits for.
+        // Without timestamps there is no record of which byte the peer waits for.
         Mode::Tarpit { profile, drip } => (profile, drip && offered.has_timestamps()),
         _ => (Profile::Hold, false),
     };
     let (isn, received) = if drip {
-        // Counted from where the peer's ISN, as far as it is known later, would begin.
+        // Counted from the peer's ISN with zeros as its lower half, which is all that later
+        // segments give back.
         (flow.isn_with_counter(syn.seq), (syn.seq.0 & 0xffff) + 1)
     } else {
         (flow.isn(syn.seq), 0)
     };
-    let told = TsCookie {
+    let cookie = TsCookie {
         received,
         offer: WindowOffer::Initial,
     };
     let timestamps = Timestamps {
-        value: told.encode(env.now_ms, None).wrapping_add(flow.ts_offset()),
-        // Linux resets a SYN-ACK whose echo is none of what it has sent.
+        value: cookie
+            .encode(env.now_ms, None)
+            .wrapping_add(flow.ts_offset()),
+        // Linux resets a SYN-ACK whose echo is not a timestamp that it has sent.
         echo: offered.timestamps().map_or(0, |theirs| theirs.value),
     };
-    // Linux takes part in ECN when it is asked to (RFC 3168, 6.1.1; tcp_ecn_create_request).
+    // Linux agrees to ECN if the SYN asks for it (RFC 3168, 6.1.1; tcp_ecn_create_request).
     let ecn = profile == Profile::Linux
         && syn.flags.0 & Flags::ECN_SETUP.0 == Flags::ECN_SETUP.0
         && syn.ecn == Ecn::NOT_ECT;
@@ -118,7 +123,7 @@ fn syn_ack(syn: &Segment, flow: Flow, policy: &Policy, env: &Env<'_>) -> Reply {
     }
 }
 
-/// The RST of a host that knows of no connection (RFC 9293, 3.10.7.1).
+/// Returns the RST of a host that has no such connection (RFC 9293, 3.10.7.1).
 fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Reply {
     let (seq, ack, flags) = if segment.flags.has(Flags::ACK) {
         (segment.ack, Seq(0), Flags::RST)
@@ -142,7 +147,7 @@ fn reset(segment: &Segment, class: SegmentClass, rate_limit: RateLimit) -> Reply
     }
 }
 
-/// What a segment is where nobody looks at its numbers.
+/// Returns the class of a segment whose numbers the rule does not read.
 const fn class_by_control(control: Control, segment: &Segment) -> SegmentClass {
     match control {
         Control::Syn => SegmentClass::Syn,

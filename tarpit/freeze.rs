@@ -3,9 +3,10 @@
 //! Freezing: a connection that existed before the rule gets a zero window for its data, and nothing
 //! is acknowledged, so that the connection goes on when the rule is gone.
 //!
-//! Only its receiver knows RCV.NXT of such a connection. The first data that the rule keeps from the
-//! receiver starts there. So its SEG.SEQ is recorded for a while in a table of fixed size, which is
-//! the caller's ([`super::RateLimit::Freeze`], [`track_rcv_nxt`]). No other reply needs memory.
+//! Only its receiver knows RCV.NXT of such a connection. The first data that the rule keeps from
+//! the receiver starts there. So its SEG.SEQ is recorded for a while in a table of fixed size,
+//! which is the caller's ([`super::RateLimit::Freeze`], [`track_rcv_nxt`]). No other reply needs
+//! memory.
 
 use super::drop_reason::DropReason;
 use super::env::Env;
@@ -24,8 +25,8 @@ const MAX_AGE: u16 = 150;
 /// of no meaning (Windows) starts before RCV.NXT.
 const MAX_AGE_OF_SINGLE_BYTE: u16 = 3;
 
-/// Returns the ACK for a midstream segment, as if it were the first one that the rule keeps from the
-/// receiver.
+/// Returns the ACK for a midstream segment, as if it were the first one that the rule keeps from
+/// the receiver.
 ///
 /// Only data gets a reply, so two hosts with rules never reply to each other.
 pub(super) fn reply_midstream(segment: &Segment, env: &Env<'_>) -> Result<Reply, DropReason> {

@@ -3,8 +3,8 @@
 //! What differs between IPv4 (RFC 791) and IPv6 (RFC 8200). The rest of the core knows neither.
 //!
 //! [`Addresses::parse`] finds the TCP header behind options and extension headers. It refuses what
-//! must not get a reply whatever the TCP header says. [`Addresses::put_reversed`] writes the header of
-//! a reply.
+//! must not get a reply whatever the TCP header says. [`Addresses::put_reversed`] writes the header
+//! of a reply.
 
 use super::checksum::{Sum, Writer};
 use super::drop_reason::DropReason;
@@ -43,8 +43,8 @@ pub trait Addresses: Copy {
 
     /// Reads the IP header.
     ///
-    /// `headers` starts at the IP header and holds as much of the packet as can be read in one piece.
-    /// `len` is the length of the whole packet in bytes, and may be more.
+    /// `headers` starts at the IP header and holds as much of the packet as can be read in one
+    /// piece. `len` is the length of the whole packet in bytes, and may be more.
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ pub trait Addresses: Copy {
     /// Returns the keyed hash of both addresses and `ports`.
     fn hash(&self, key: &Key, ports: u32) -> u64;
 
-    /// Returns the keyed hash of the source: an IPv4 address, or the network of 64 bits that an IPv6
-    /// site has at least (RFC 4291, 2.5.1).
+    /// Returns the keyed hash of the source: an IPv4 address, or the network of 64 bits that an
+    /// IPv6 site has at least (RFC 4291, 2.5.1).
     fn source_hash(&self, key: &Key) -> u64;
 
     /// Writes the header of a packet in the opposite direction that carries `tcp_len` bytes of TCP.
@@ -79,7 +79,8 @@ pub struct IpFields {
     pub id: u16,
 }
 
-/// The addresses and ports of a segment on the wire, in network byte order: `struct xt_tarpit_wire`.
+/// The addresses and ports of a segment on the wire, in network byte order: `struct
+/// xt_tarpit_wire`.
 ///
 /// An IPv4 address is in the first four bytes.
 #[derive(Clone, Copy, Debug)]
@@ -199,8 +200,8 @@ impl Addresses for V4 {
         if protocol != TCP {
             return Err(DropReason::NotTcp);
         }
-        // GRO writes a length of zero into a packet above MAX_LEN. Linux also accepts it in a smaller
-        // packet that is to be segmented.
+        // GRO writes a length of zero into a packet above MAX_LEN. Linux also accepts it in a
+        // smaller packet that is to be segmented.
         if [l0, l1] == [0, 0] && len <= MAX_LEN {
             return Err(DropReason::Malformed);
         }
@@ -261,8 +262,8 @@ impl V6 {
         }
     }
 
-    /// Returns true if a host may reply to a packet with these addresses: neither may be multicast or
-    /// unspecified (RFC 4291, 2.5.2 and 2.7).
+    /// Returns true if a host may reply to a packet with these addresses: neither may be multicast
+    /// or unspecified (RFC 4291, 2.5.2 and 2.7).
     #[inline]
     const fn are_unicast(&self) -> bool {
         let Self {
@@ -320,8 +321,8 @@ impl Addresses for V6 {
         if next != TCP {
             return Err(DropReason::NotTcp);
         }
-        // Jumbograms have a length of zero (RFC 2675), and so have packets of GRO above MAX_LEN. Linux
-        // accepts any hop-by-hop options in the place of the jumbo payload option.
+        // Jumbograms have a length of zero (RFC 2675), and so have packets of GRO above MAX_LEN.
+        // Linux accepts any hop-by-hop options in the place of the jumbo payload option.
         if [*l0, *l1] == [0, 0] && (V6_LEN + 1..=V6_LEN + MAX_LEN).contains(&len) {
             return Err(DropReason::Malformed);
         }

@@ -2,16 +2,16 @@
 
 //! The initial sequence number as a SYN cookie: an invertible, keyed function of the client's ISN.
 //!
-//! A rule without drip sends no data, so every segment of a held connection acknowledges our ISN + 1.
-//! As our ISN is a permutation of the client's, that acknowledgment gives the client's ISN back. With
-//! it a segment says by itself all that a receiver has to know of the past.
+//! A rule without drip sends no data, so each segment of a held connection acknowledges the number
+//! after our ISN. As our ISN is a permutation of the client's, that acknowledgment gives the client's
+//! ISN back. So each segment has all that a receiver must know of the past.
 //!
 //! The permutation depends on the addresses and ports through SipHash-2-4 under a random key of the
-//! network namespace (the construction of RFC 6528, with the client's ISN in the place of the clock).
-//! An attacker that does not see a flow's segments learns nothing of its numbers from another flow.
-//! Within one flow the permutation is a four-round Feistel network. It hides the value and its
-//! distance from the client's ISN. It is no cipher, since an attacker that sees the flow sees the
-//! numbers anyway.
+//! network namespace (the construction of RFC 6528, with the client's ISN in the place of the
+//! clock). An attacker that does not see a flow's segments learns nothing of its numbers from
+//! another flow. Within one flow the permutation is a four-round Feistel network. It hides the
+//! value and its distance from the client's ISN. It is no cipher, since an attacker that sees the
+//! flow sees the numbers anyway.
 
 use super::ip::{Addresses, Wire};
 use super::seq::Seq;

@@ -2,11 +2,11 @@
 
 //! The core: which reply a packet gets, and nothing else.
 //!
-//! Bytes go in, a decision comes out. A [`Packet`] is read from the headers of a received packet. The
-//! decision is a [`Reply`], which the packet then writes, or a [`DropReason`]. Everything that it
-//! depends on is an argument: the bytes, the [`Policy`] of the rule, and the [`Env`] with the clock
-//! and the key. There is no connection table. What a receiver must know of a connection is in the
-//! numbers that the peer sends back: our ISN ([`isn`]) and our TSval ([`ts_cookie`]).
+//! Bytes go in, a decision comes out. A [`Packet`] is read from the headers of a received packet.
+//! The decision is a [`Reply`], which the packet then writes, or a [`DropReason`]. Everything that
+//! it depends on is an argument: the bytes, the [`Policy`] of the rule, and the [`Env`] with the
+//! clock and the key. There is no connection table. What a receiver must know of a connection is in
+//! the numbers that the peer sends back: our ISN ([`isn`]) and our TSval ([`ts_cookie`]).
 //!
 //! For every input the core keeps these promises:
 //!
@@ -15,8 +15,8 @@
 //!   rule.
 //! - No reply is a changed copy of the peer's packet: each field is written anew.
 //!
-//! The same files are `mod tarpit` of the kernel module and a crate for the host's tests (`lib.rs`).
-//! So they use neither the kernel's types nor the host's.
+//! The same files are `mod tarpit` of the kernel module and a crate for the host's tests
+//! (`lib.rs`). So they use neither the kernel's types nor the host's.
 //!
 //! Imports run one way, from the decision down to values: `decide`; `hold`, `honeypot`, `freeze`;
 //! `reply`; `policy`, `isn`, `env`; `tcp`; `ip`; and files that import nothing of the core.
@@ -27,6 +27,7 @@ mod drop_reason;
 mod env;
 pub mod freeze;
 mod hold;
+mod hold_timing;
 mod honeypot;
 pub mod ip;
 pub mod isn;
@@ -67,8 +68,8 @@ pub struct Packet<A> {
 impl<A: Addresses> Packet<A> {
     /// Reads the headers of a packet.
     ///
-    /// `headers` starts at the IP header and holds as much of the packet as can be read in one piece.
-    /// `len` is the length of the whole packet in bytes, and may be more.
+    /// `headers` starts at the IP header and holds as much of the packet as can be read in one
+    /// piece. `len` is the length of the whole packet in bytes, and may be more.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use super::window::Window;
 
 /// The window of the SYN-ACK in bytes, for a peer with timestamps and [`Profile::Hold`].
 ///
-/// It is small, since data that the peer gets rid of no longer holds it. It is above 20, since tools
-/// that look for tarpits take a smaller one for a sign (Degreaser, notarpit).
+/// It is small, since data that the peer gets rid of no longer holds it. It is above 20, since
+/// tools that look for tarpits take a smaller one for a sign (Degreaser, notarpit).
 pub const FIRST_WINDOW: u16 = 24;
 
 /// The window for a probe that may be the peer's last, in bytes.
@@ -148,8 +148,8 @@ impl Profile {
     /// Returns the window scale, as a shift count.
     pub(super) const fn window_scale(self) -> u8 {
         match self {
-            // With a shift, the smallest window would be more than one byte. Nor could the window of
-            // a later segment be read without a memory of the shift.
+            // With a shift, the smallest window would be more than one byte. Nor could the window
+            // of a later segment be read without a memory of the shift.
             Self::Hold => 0,
             Self::Linux => 7,
         }

@@ -26,10 +26,11 @@ pub enum RateLimit {
 /// Takes one reply from a source's token bucket, which holds `burst` of them and gains one each
 /// `interval_ms`. Both are at least 1, and their product is below 2^31.
 ///
-/// `entry` is the bucket's word in a table, and the result its new value, or `None` if the bucket is
-/// empty. An entry is the time at which the bucket will be full again, by the clock in milliseconds
-/// (the generic cell rate algorithm); zero is an unused bucket. A time of long ago may seem to be
-/// ahead for a moment each time that the clock wraps: that costs some replies then, no more.
+/// `entry` is the bucket's word in a table, and the result its new value, or `None` if the bucket
+/// is empty. An entry is the time at which the bucket will be full again, by the clock in
+/// milliseconds (the generic cell rate algorithm); zero is an unused bucket. A time of long ago may
+/// seem to be ahead for a moment each time that the clock wraps: that costs some replies then, no
+/// more.
 #[inline]
 pub const fn token_bucket_take(
     entry: u32,

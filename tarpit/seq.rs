@@ -19,7 +19,8 @@ impl Seq {
         Self(self.0.wrapping_sub(1))
     }
 
-    /// Returns how far this number lies after `earlier`, in bytes. It is negative if it lies before.
+    /// Returns how far this number lies after `earlier`, in bytes. It is negative if it lies
+    /// before.
     #[inline]
     pub const fn since(self, earlier: Self) -> i32 {
         // CAST: the distance of two numbers is a signed 32-bit value by definition (RFC 9293, 3.4).

@@ -91,8 +91,8 @@ impl Options {
         }
     }
 
-    /// Returns the options of the SYN-ACK for these of a SYN: each one that was offered, with a value
-    /// of ours. `room` is the length of the options of the SYN in bytes.
+    /// Returns the options of the SYN-ACK for these of a SYN: each one that was offered, with a
+    /// value of ours. `room` is the length of the options of the SYN in bytes.
     pub(super) fn accept(&self, window_scale: u8, timestamps: Timestamps, room: usize) -> Self {
         let accepted = Self {
             present: self.present.with(OptionSet::MSS),
@@ -101,8 +101,8 @@ impl Options {
             ..Self::NONE
         };
         // The reply must not have more bytes than the SYN. The options that were offered fit, since
-        // padding takes no more here than it took there. MSS is no answer to an offer: without one it
-        // is added to other options if it fits.
+        // padding takes no more here than it took there. MSS is no answer to an offer: without one
+        // it is added to other options if it fits.
         let keeps_mss = self.present.has(OptionSet::MSS)
             || self.present != OptionSet::NONE && accepted.len() <= room;
         if keeps_mss {

@@ -2,12 +2,12 @@
 
 //! The timestamp cookie: state that our TSval carries until the peer echoes it (RFC 7323).
 //!
-//! A cookie is a millisecond clock whose low eight bits are not time. Five of them hold the low bits
-//! of the bytes received so far (`RCV.NXT - client ISN - 1`), three the last window offer and its
-//! reason. The peer's TSecr is the cookie of the last reply that it took in. So it says what the
-//! peer knew when it sent the segment, and since when, which the numbers alone do not. On the wire
-//! each flow adds an offset of its own ([`super::isn::Flow::ts_offset`]), which hides the clock and
-//! the bits.
+//! A cookie is a millisecond clock whose low eight bits are not time. Five of them hold the low
+//! bits of the bytes received so far (`RCV.NXT - client ISN - 1`), three the last window offer and
+//! its reason. The peer's TSecr is the cookie of the last reply that it took in. So it says what
+//! the peer knew when it sent the segment, and since when, which the numbers alone do not. On the
+//! wire each flow adds an offset of its own ([`super::isn::Flow::ts_offset`]), which hides the
+//! clock and the bits.
 //!
 //! A honeypot's cookie is a byte count instead: the clock plus all bytes received so far
 //! ([`encode_byte_count`]).
@@ -18,8 +18,8 @@ pub const STEP_MS: u32 = 256;
 /// The distance in bytes of two positions that have the same five bits.
 const PERIOD: u32 = 32;
 
-/// The most bytes in flight, a FIN counted as one, for which a cookie tells an acknowledgment from a
-/// probe. Behind one byte more, an acknowledgment starts one byte before a position with the same
+/// The most bytes in flight, a FIN counted as one, for which a cookie tells an acknowledgment from
+/// a probe. Behind one byte more, an acknowledgment starts one byte before a position with the same
 /// five bits, as a probe does.
 pub const MAX_IN_FLIGHT: u16 = 30;
 

@@ -347,7 +347,7 @@ fn offers_an_octet_to_a_probe_whose_interval_was_half_a_minute() {
 #[test]
 fn leaves_an_offered_octet_in_flight_and_dates_its_echo_back() {
     for host in BOTH.into_iter().chain(BOTH.map(|host| host.under(LINUX))) {
-        // Short, long, steady; how much earlier than 11223446 the echo is.
+        // Early, late, at the RTO; how much earlier than 11223446 the echo is.
         for (echo, age, earlier) in [
             ("c4", 85_000, 24_000),
             ("c4", 600_000, 24_000),

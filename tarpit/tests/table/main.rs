@@ -8,8 +8,8 @@
 //! comes back. Client ISNs are 10000000 and, where the stream crosses zero, fffffffa. The clock
 //! says 50000045 unless a row says otherwise, so a fresh stamp is 50000000 plus eight times the octets
 //! received, modulo 32, plus the code of what was offered: 0 for the first window, 1 for none, 2 for none
-//! to a probe, 3, 4 and 5 for an octet (steady, short, long), 6 for one with an octet of ours, 7 for a
-//! last chance.
+//! to a probe, 3, 4 and 5 for one byte (at the RTO, early, late), 6 for one with a byte of ours, 7 for
+//! a last chance.
 
 #![allow(
     clippy::expect_used,
