@@ -82,7 +82,7 @@ static_assert!(SegmentClass::Checksum as u32 == 17);
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;
 
-/// `XT_TARPIT_limited`: the kinds come first, then what was done.
+/// `XT_TARPIT_limited`: the columns of the classes come first.
 pub(super) const LIMITED: u32 = 19;
 
 /// `NF_DROP`: the caller frees the packet.

@@ -3,8 +3,8 @@
 //! The initial sequence number as a SYN cookie: an invertible, keyed function of the client's ISN.
 //!
 //! A rule without drip sends no data, so each segment of a held connection acknowledges the number
-//! after our ISN. As our ISN is a permutation of the client's, that acknowledgment gives the client's
-//! ISN back. So each segment has all that a receiver must know of the past.
+//! after our ISN. As our ISN is a permutation of the client's, that acknowledgment gives the
+//! client's ISN back. So each segment has all that a receiver must know of the past.
 //!
 //! The permutation depends on the addresses and ports through SipHash-2-4 under a random key of the
 //! network namespace (the construction of RFC 6528, with the client's ISN in the place of the
