@@ -3,10 +3,9 @@
 //! The decision table: which reply a segment gets, and why.
 //!
 //! All rules that hold follow from one sentence: *reply as an RFC 9293 receiver whose application
-//! reads a byte now and then.* The first data fills the window of the SYN-ACK. From then on the
-//! peer is in the persist state. It probes indefinitely (RFC 9293, 3.8.6.1) as long as its probes
-//! get replies with the right numbers. An orphan is given up unless it can send a byte from time to
-//! time.
+//! reads a byte now and then.* The first data closes the window of the SYN-ACK. A peer in the
+//! persist state probes indefinitely (RFC 9293, 3.8.6.1) as long as its probes get replies with the
+//! right numbers. An orphan is given up unless it can send a byte from time to time.
 
 use super::drop_reason::DropReason;
 use super::env::Env;
@@ -47,7 +46,7 @@ pub(super) fn decide(
         (_, Control::Syn) => syn_ack(segment, flow, policy, env),
         // 3.10.7.1: the peer has received a SYN with our address that we did not send.
         (_, Control::SynAck) => reset(segment, SegmentClass::SynAck, RateLimit::Source),
-        // 3.10.7.4: a segment of a connection of ours, if its numbers say so.
+        // 3.10.7.4: a segment of a connection of ours, unless its numbers fit none.
         (Mode::Tarpit { profile, drip }, Control::Ack { fin }) => {
             let params = HoldParams {
                 profile,

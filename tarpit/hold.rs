@@ -155,8 +155,8 @@ impl StreamRange {
 
     /// Returns the cookie that the segment echoes.
     const fn decode(self, echo: u32) -> Option<TsCookie> {
-        // Our reply acknowledged at most one byte behind the start, to which a probe goes back. A
-        // FIN without payload starts at the end of what was acknowledged or behind it.
+        // What our reply acknowledged ends at most one byte behind the start, as for a probe. A FIN
+        // without payload starts at that end or behind it.
         let behind = self.fin && !self.has_payload();
         TsCookie::decode(echo, self.start.wrapping_sub(behind as i32))
     }

@@ -79,8 +79,8 @@ pub struct IpFields {
     pub id: u16,
 }
 
-/// The addresses and ports of a segment on the wire, in network byte order: `struct
-/// xt_tarpit_wire`.
+/// `struct xt_tarpit_wire`: the addresses and ports of a segment on the wire, in network byte
+/// order.
 ///
 /// An IPv4 address is in the first four bytes.
 #[derive(Clone, Copy, Debug)]
