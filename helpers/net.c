@@ -15,7 +15,15 @@
 #define CREATE_TRACE_POINTS
 #include "../xt_TARPIT_trace.h"
 
-unsigned int xt_tarpit_net_id __read_mostly;
+static unsigned int xt_tarpit_net_id __read_mostly;
+
+/* The state of a network namespace, or NULL before its first rule. Under rcu_read_lock(). */
+static const struct net_state *net_state(const struct net *net)
+{
+	const struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
+
+	return rcu_dereference(tn->state);
+}
 
 static void free_state(struct net_state *state)
 {
@@ -23,7 +31,8 @@ static void free_state(struct net_state *state)
 	kvfree(state);
 }
 
-int xt_tarpit_make_state(struct net *net)
+/* Gives the network namespace its key, tables and counters, unless it has them; 0 or -ENOMEM. */
+static int make_state(struct net *net)
 {
 	struct xt_tarpit_net *tn = net_generic(net, xt_tarpit_net_id);
 	struct net_state *state;
@@ -166,13 +175,3 @@ static struct pernet_operations xt_tarpit_net_ops = {
 	.id	= &xt_tarpit_net_id,
 	.size	= sizeof(struct xt_tarpit_net),
 };
-
-int xt_tarpit_register_net(void)
-{
-	return register_pernet_subsys(&xt_tarpit_net_ops);
-}
-
-void xt_tarpit_unregister_net(void)
-{
-	unregister_pernet_subsys(&xt_tarpit_net_ops);
-}

@@ -19,7 +19,8 @@
 
 #include "helpers.h"
 
-bool xt_tarpit_is_bridged(const struct sk_buff *skb, const struct xt_action_param *par)
+/* Returns true if a bridge passes the packet on. */
+static __always_inline bool is_bridged(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 	const struct nf_bridge_info *info = nf_bridge_info_get(skb);
@@ -139,12 +140,16 @@ static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *
 	}
 }
 
-bool xt_tarpit_find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
-			const struct xt_tarpit_tginfo_v1 *rule, u8 family)
+/*
+ * Fills in where the packet came from and a reply goes. Returns true if it is from one host to one
+ * host.
+ */
+static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
+		     const struct xt_tarpit_tginfo_v1 *rule, u8 family)
 {
 	const struct xt_action_param *par = call->par;
 
-	if (xt_tarpit_is_bridged(skb, par)) {
+	if (is_bridged(skb, par)) {
 		call->in = bridged_from(skb, par);
 		return call->in && skb->pkt_type == PACKET_HOST && follows_frame(skb) &&
 		       find_station(&call->back, call->in, skb);
@@ -157,8 +162,12 @@ bool xt_tarpit_find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
 	return !is_no_peer(skb, par) && find_station(&call->back, xt_in(par), skb);
 }
 
-/* A held client's packets are all new to conntrack, so each may get another destination. */
-bool xt_tarpit_find_wire(struct xt_tarpit_wire *wire, const struct sk_buff *skb)
+/*
+ * Fills in what the packet's addresses and ports were on the wire, and returns true, if NAT has
+ * changed them. A held client's packets are all new to conntrack, so each may get another
+ * destination.
+ */
+static bool find_wire(struct xt_tarpit_wire *wire, const struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
 	const struct nf_conntrack_tuple *tuple;

@@ -136,7 +136,7 @@ static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
 struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
 			       struct xt_tarpit_reply *to)
 {
-	struct dst_entry *dst = xt_tarpit_find_route(skb, call, to);
+	struct dst_entry *dst = find_route(skb, call, to);
 	struct net *net = xt_net(call->par);
 	struct sk_buff *reply = skb;
 
@@ -145,7 +145,7 @@ struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call 
 		return NULL;
 	}
 	if (to->needs_mss)
-		to->mss = xt_tarpit_mss(call, dst);
+		to->mss = way_mss(call, dst);
 	if (!reusable(skb, to->len)) {
 		reply = fresh(skb, to->len);
 		if (!reply)

@@ -91,7 +91,8 @@ static struct dst_entry *route6(struct sk_buff *skb, const struct xt_tarpit_call
 	return xfrm_lookup(net, dst, flowi6_to_flowi(&fl6), NULL, 0);
 }
 
-u16 xt_tarpit_mss(const struct xt_tarpit_call *call, const struct dst_entry *dst)
+/* What a segment may carry on the way of a reply, in bytes; @dst is the route, or NULL. */
+static u16 way_mss(const struct xt_tarpit_call *call, const struct dst_entry *dst)
 {
 	const u32 headers_len = sizeof(struct tcphdr) +
 				(xt_family(call->par) == NFPROTO_IPV4 ? sizeof(struct iphdr) :
@@ -104,8 +105,12 @@ u16 xt_tarpit_mss(const struct xt_tarpit_call *call, const struct dst_entry *dst
 		   U16_MAX);
 }
 
-struct dst_entry *xt_tarpit_find_route(struct sk_buff *skb, const struct xt_tarpit_call *call,
-				       const struct xt_tarpit_reply *to)
+/*
+ * Finds the route of a reply to @skb; NULL for one that goes back by the link, an error if there is
+ * no way. The caller owns the reference.
+ */
+static struct dst_entry *find_route(struct sk_buff *skb, const struct xt_tarpit_call *call,
+				    const struct xt_tarpit_reply *to)
 {
 	if (call->back.dev)
 		return NULL;
