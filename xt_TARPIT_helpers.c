@@ -2,7 +2,7 @@
 /*
  * The xt_target table, whose layout changes with the kernel's version and configuration: the rules
  * that are accepted, and the way of a packet into the Rust half. helpers/ has the functions that
- * Rust calls. What is answered is decided in tarpit/.
+ * Rust calls. tarpit/ decides which packets get a reply.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a network namespace keeps: its key and tables, which Rust uses, and what is counted, with
+ * The state of a network namespace: the key and tables that Rust uses, and the counters, with
  * /proc/net/stat/xt_TARPIT and the tracepoint. In C for pernet operations, per-CPU memory, seq_file
  * and TRACE_EVENT().
  */
@@ -60,7 +60,7 @@ void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
 	this_cpu_inc(call->columns[column]);
 }
 
-/* Kept apart, so that a segment which nobody looks at is only counted. */
+/* A function of its own, so that its variables cost nothing while the tracepoint is off. */
 static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_call *call, u8 kind,
 			   u32 thoff, u32 age_ms)
 {
