@@ -300,10 +300,10 @@ const fn classify_without_ts(range: StreamRange) -> Result<HoldReply, DropReason
 /// Returns the rate limit of the reply to an empty segment that seems to start one byte before
 /// RCV.NXT.
 ///
-/// The segment may also be an acknowledgment behind 31 bytes in flight, or 63 and so on, if that many
-/// bytes precede it and the window had room for them. Linux replies to an acknowledgment of a byte that it
-/// has not sent with another one, which looks the same (RFC 5961, 5.2; tcp_ack). The rate limit of
-/// the source ends that exchange.
+/// The segment may also be an acknowledgment behind 31 bytes in flight, or 63 and so on, if that
+/// many bytes precede it and the window had room for them. Linux replies to an acknowledgment of a
+/// byte that it has not sent with another one, which looks the same (RFC 5961, 5.2; tcp_ack). The
+/// rate limit of the source ends that exchange.
 const fn rate_limit_of_empty(start: i32, offer: WindowOffer, params: &HoldParams) -> RateLimit {
     let wide = matches!(params.profile, Profile::Linux)
         || params.first_window >= MAX_IN_FLIGHT
