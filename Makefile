@@ -20,9 +20,9 @@ export CARGO_TARGET_DIR
 version := $(shell cat VERSION)
 built = $(CARGO_TARGET_DIR)/$(addsuffix /,$(CARGO_BUILD_TARGET))release
 built_ext = $(built)/libxt_TARPIT.so
-built_eyes = $(programs:%=$(built)/%)
+built_monitor = $(programs:%=$(built)/%)
 programs := tarpit-top tarpit-exporter
-crates := tarpit libxt_TARPIT eyes
+crates := tarpit libxt_TARPIT monitor
 roots := xt_TARPIT.rs compat/kernel/lib.rs compat/compiler_builtins.rs
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
 scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/compat tests/provoke/all .ci/run \
@@ -70,13 +70,13 @@ ext: ## libxt_TARPIT.so, the iptables extension
 	cd libxt_TARPIT && $(CARGO) build --release --locked
 	libxt_TARPIT/check-so "$(built_ext)"
 
-.PHONY: eyes
-eyes: ## tarpit-top and tarpit-exporter, which show who is held
-	cd eyes && $(CARGO) build --release --locked
+.PHONY: monitor
+monitor: ## tarpit-top and tarpit-exporter, which show who is held
+	cd monitor && $(CARGO) build --release --locked
 
 # Installing builds nothing, so that it can be done by another user (sudo), who may know no compiler.
 .PHONY: install
-install: modules_install ext_install $(and $(wildcard $(built_eyes)),eyes_install) ## both, and the programs if they are built, with the man pages
+install: modules_install ext_install $(and $(wildcard $(built_monitor)),monitor_install) ## both, and the programs if they are built, with the man pages
 
 .PHONY: modules_install
 modules_install: ## the module, under INSTALL_MOD_PATH; depmod unless under DESTDIR
@@ -96,14 +96,14 @@ ext_install: ## the extension and its man page
 	$(INSTALL) -d "$(DESTDIR)$(MANDIR)/man8"
 	libxt_TARPIT/man-page $(version) >"$(DESTDIR)$(MANDIR)/man8/xt_TARPIT.8"
 
-.PHONY: eyes_install
-eyes_install: ## the programs, their man pages and the exporter's unit
-	@test -e "$(firstword $(built_eyes))" || { echo "the programs are not built: run 'make eyes' first" >&2; exit 1; }
-	$(INSTALL) -D -t "$(DESTDIR)$(BINDIR)" $(built_eyes)
-	$(INSTALL) -D -m 644 -t "$(DESTDIR)$(UNITDIR)" eyes/tarpit-exporter.service
+.PHONY: monitor_install
+monitor_install: ## the programs, their man pages and the exporter's unit
+	@test -e "$(firstword $(built_monitor))" || { echo "the programs are not built: run 'make monitor' first" >&2; exit 1; }
+	$(INSTALL) -D -t "$(DESTDIR)$(BINDIR)" $(built_monitor)
+	$(INSTALL) -D -m 644 -t "$(DESTDIR)$(UNITDIR)" monitor/tarpit-exporter.service
 	$(INSTALL) -d "$(DESTDIR)$(MANDIR)/man8"
 	@set -ex; for page in $(programs); do \
-		sed 's/@VERSION@/$(version)/' eyes/$$page.8.in >"$(DESTDIR)$(MANDIR)/man8/$$page.8"; done
+		sed 's/@VERSION@/$(version)/' monitor/$$page.8.in >"$(DESTDIR)$(MANDIR)/man8/$$page.8"; done
 
 .PHONY: uninstall
 uninstall: ## takes away what install put

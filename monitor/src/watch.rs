@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The programs' eyes: the kernel's events and counters, put together.
+//! Reads the kernel's events and counters and puts them together.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

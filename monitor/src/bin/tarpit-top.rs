@@ -9,12 +9,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Parser;
-use eyes::cli::Top;
-use eyes::report::Order;
-use eyes::screen::{text, List, Screen};
-use eyes::watch::{Watch, EVERY};
-use eyes::{end_of_process, exit_code, Result};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use tarpit_monitor::cli::Top;
+use tarpit_monitor::report::Order;
+use tarpit_monitor::screen::{text, List, Screen};
+use tarpit_monitor::watch::{Watch, EVERY};
+use tarpit_monitor::{end_of_process, exit_code, Result};
 
 fn main() -> ExitCode {
     exit_code("tarpit-top", run(&Top::parse()))

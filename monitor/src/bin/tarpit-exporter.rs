@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Parser;
-use eyes::cli::Exporter;
-use eyes::metrics::metrics;
-use eyes::server::Server;
-use eyes::watch::{Watch, EVERY};
-use eyes::{end_of_process, exit_code, Result};
+use tarpit_monitor::cli::Exporter;
+use tarpit_monitor::metrics::metrics;
+use tarpit_monitor::server::Server;
+use tarpit_monitor::watch::{Watch, EVERY};
+use tarpit_monitor::{end_of_process, exit_code, Result};
 
 fn main() -> ExitCode {
     exit_code("tarpit-exporter", run(&Exporter::parse()))

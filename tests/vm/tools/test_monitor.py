@@ -28,7 +28,7 @@ TRACING = Path("/sys/kernel/tracing")
 INSTANCES = TRACING / "instances"
 EVENT = "events/xt_tarpit/xt_tarpit_segment"
 UNIT = Path("/usr/lib/systemd/system/tarpit-exporter.service")
-DASHBOARD = Path("/xt/eyes/grafana.json")
+DASHBOARD = Path("/xt/monitor/grafana.json")
 METRICS = "http://127.0.0.1:12323/metrics"
 PROMETHEUS = "http://127.0.0.1:9090"
 NOBODY = ("setpriv", "--reuid=65534", "--clear-groups")
