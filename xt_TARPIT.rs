@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! xt_TARPIT: an x_tables target that catches TCP connections and does not let go.
+//! xt_TARPIT: an x_tables target that holds TCP connections.
 //!
-//! Two rooms: `tarpit` decides what to answer to a segment and knows no kernel, `glue` moves packets
-//! and knows no TCP. This file only makes a module of them.
+//! `tarpit` decides which reply a segment gets, and uses nothing of the kernel. `glue` moves packets.
+//! This file makes a module of both.
 
 use kernel::prelude::*;
 
@@ -25,20 +25,20 @@ module! {
     params: {
         source_interval_ms: u32 {
             default: 2000,
-            description: "Milliseconds for each answer to a source that has proved nothing (1-3600000)",
+            description: "Milliseconds per reply to an unverified segment of one source (1-3600000)",
         },
         source_burst: u32 {
             default: 8,
-            description: "How many such answers may go out at once",
+            description: "Number of such replies that one source may get at once",
         },
         syn_limit: u32 {
             default: 200_000,
-            description: "Answers to SYNs that each CPU may send in a second, in each network namespace; 0 for no limit",
+            description: "Replies to SYNs per CPU and second in a network namespace; 0 for no limit",
         },
     },
 }
 
-/// The loaded module: the targets are registered for as long as it lives.
+/// The loaded module. The targets are registered as long as it exists.
 struct Module {
     _targets: glue::Registration,
 }

@@ -33,13 +33,12 @@
 
 MODULE_VERSION(XT_TARPIT_VERSION);
 
-static_assert(sizeof(struct xt_tarpit_facts) == 48);
-static_assert(offsetof(struct xt_tarpit_facts, readable) == 32);
-static_assert(offsetof(struct xt_tarpit_facts, len) == 36);
-static_assert(offsetof(struct xt_tarpit_facts, now_ms) == 40);
-static_assert(sizeof(struct xt_tarpit_reply) == 24);
-static_assert(offsetof(struct xt_tarpit_reply, source_port) == 16);
-static_assert(offsetof(struct xt_tarpit_reply, mss) == 20);
+static_assert(sizeof(struct xt_tarpit_pkt) == 48);
+static_assert(offsetof(struct xt_tarpit_pkt, readable) == 32);
+static_assert(offsetof(struct xt_tarpit_pkt, len) == 36);
+static_assert(offsetof(struct xt_tarpit_pkt, now_ms) == 40);
+static_assert(offsetof(struct xt_tarpit_pkt, is_unicast) == 45);
+static_assert(sizeof(struct xt_tarpit_path) == 8);
 static_assert(sizeof(struct xt_tarpit_wire) == 36);
 static_assert(offsetof(struct xt_tarpit_state, sources) == 16 + 8 * XT_TARPIT_TABLE_SIZE);
 static_assert(XT_TARPIT_checksum == 17);
@@ -47,13 +46,24 @@ static_assert(XT_TARPIT_limited == 19);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
+/* For a packet that NAT has changed. A function of its own, so that others have no such variable. */
+static noinline unsigned int target_behind_nat(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
+					       struct xt_tarpit_pkt *pkt)
+{
+	struct xt_tarpit_wire wire;
+
+	find_wire(&wire, &ctx->way);
+	pkt->wire = &wire;
+	return xt_tarpit_target(skb, ctx, pkt);
+}
+
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
 			      const struct xt_tarpit_tginfo_v1 *rule, u8 family)
 {
 	const struct net_state *state = net_state(xt_net(par));
-	struct xt_tarpit_call call = { .par = par };
-	struct xt_tarpit_facts facts;
-	struct xt_tarpit_wire wire;
+	struct xt_tarpit_ctx ctx;
+	struct xt_tarpit_pkt pkt;
+	unsigned int verdict;
 
 	/*
 	 * Rules for both directions may name us in both (FireHOL); what this host sends is not
@@ -64,23 +74,24 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	/* checkentry has made it. xt_CHAOS of xtables-addons calls targets without checkentry. */
 	if (!state)
 		return NF_DROP;
-	call.columns = state->cpu->columns;
-	this_cpu_add(call.columns[XT_TARPIT_bytes_in], skb->len);
-	if (!find_way(&call, skb, rule, family)) {
-		xt_tarpit_count(&call, XT_TARPIT_notunicast);
-		return NF_DROP;
-	}
-	facts = (struct xt_tarpit_facts) {
+	ctx.columns = state->cpu->columns;
+	ctx.dst = NULL;
+	pkt = (struct xt_tarpit_pkt) {
 		.headers = skb->data,
 		.rule = rule,
 		.state = &state->shared,
-		.wire = find_wire(&wire, skb) ? &wire : NULL,
 		.readable = skb_headlen(skb),
 		.len = skb->len,
 		.now_ms = jiffies_to_msecs(jiffies),
 		.family = family,
+		.is_unicast = resolve_way(&ctx.way, skb, par, rule->flags, family),
 	};
-	return xt_tarpit_target(skb, &call, &facts);
+	verdict = has_nat(&ctx.way) ? target_behind_nat(skb, &ctx, &pkt) :
+				      xt_tarpit_target(skb, &ctx, &pkt);
+	/* Of a reply that was not sent in the end. */
+	if (unlikely(ctx.dst))
+		dst_release(ctx.dst);
+	return verdict;
 }
 
 /* What a rule of revision 0 says in the words of revision 1. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The contract between the C and the Rust half of the module. glue/abi.rs mirrors it; both sides
- * assert the sizes. All functions run in softirq or under rcu_read_lock(), and never sleep, but for
+ * assert the sizes. All functions run in softirq or under rcu_read_lock(), and never sleep, except
  * those that say otherwise.
  */
 #ifndef _XT_TARPIT_HELPERS_H
@@ -10,15 +10,15 @@
 #include <linux/types.h>
 
 struct sk_buff;
-/* One packet that a rule has matched: what the rule says, and where an answer would go. C's own. */
-struct xt_tarpit_call;
+/* One packet that a rule has matched: its counters, and the way out of a reply. Private to C. */
+struct xt_tarpit_ctx;
 struct xt_tarpit_tginfo_v1;
 
 #define XT_TARPIT_TABLE_SIZE 4096
 
 /*
  * What a network namespace keeps: zeroed and given a random key with its first rule, freed with the
- * namespace. Rust alone reads the key and uses the tables (glue/limit.rs).
+ * namespace. Only Rust reads the key and uses the tables (glue/limit.rs, glue/frozen.rs).
  */
 struct xt_tarpit_state {
 	u64 key[2];
@@ -34,8 +34,8 @@ struct xt_tarpit_wire {
 	__be16 destination_port;
 };
 
-/* What the Rust half needs to know about a packet that a rule has matched. */
-struct xt_tarpit_facts {
+/* A packet that a rule has matched. */
+struct xt_tarpit_pkt {
 	const u8 *headers;	/* the packet, from its IP header */
 	const struct xt_tarpit_tginfo_v1 *rule;
 	const struct xt_tarpit_state *state;	/* its tables are atomic words */
@@ -44,17 +44,13 @@ struct xt_tarpit_facts {
 	u32 len;		/* how many bytes the packet has */
 	u32 now_ms;		/* monotonic clock, wraps */
 	u8 family;		/* NFPROTO_IPV4 or NFPROTO_IPV6 */
+	bool is_unicast;	/* as far as the kernel knows; the addresses also have to be */
 };
 
-/* A reply as Rust asks for it, and as C makes it. */
-struct xt_tarpit_reply {
-	u8 *headers;		/* out: its @len linear, initialised bytes */
-	u32 len;		/* in: the length of the packet */
-	u32 tcp_len;		/* in: how many of these bytes are TCP's, the last ones */
-	__be16 source_port;	/* in: of the received packet */
-	__be16 destination_port;
-	u16 mss;		/* out, if @needs_mss: what the way back carries in a segment */
-	bool needs_mss;		/* in */
+/* What the way out of a reply carries, in bytes. Both are 0 if there is no way out. */
+struct xt_tarpit_path {
+	u32 advmss;		/* of a route: what it carries in a segment */
+	u32 mtu;		/* of a link: what it carries in a packet */
 };
 
 /*
@@ -82,45 +78,49 @@ enum xt_tarpit_column { XT_TARPIT_COLUMNS(XT_TARPIT_ENUM) XT_TARPIT_COLUMN_COUNT
 int xt_tarpit_register(void);
 void xt_tarpit_unregister(void);
 
-/* Adds one to a column. */
-void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column);
 /*
- * Counts a segment of this kind, whose TCP header is @thoff bytes into the packet, and the @age_ms
- * for which its client was held since the answer before; and traces it.
+ * Counts a packet by its @class, and the @age_ms for which its client was held since the previous
+ * reply. Traces it if @thoff, the offset of its TCP header, is not 0. Once for each packet, before
+ * xt_tarpit_reply().
  */
-void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind,
-		   u32 thoff, u32 age_ms);
+void xt_tarpit_account(const struct sk_buff *skb, const struct xt_tarpit_ctx *ctx, u32 class,
+		       u32 thoff, u32 age_ms);
+/*
+ * The same for a segment that is to get a reply, after its checksum has been verified. Returns
+ * false if that is wrong; the packet then counts as XT_TARPIT_checksum.
+ */
+bool xt_tarpit_verify(struct sk_buff *skb, const struct xt_tarpit_ctx *ctx, u32 class, u32 thoff,
+		      u32 age_ms);
+/* Counts a reply that is not sent. @column is XT_TARPIT_limited or XT_TARPIT_failed. */
+void xt_tarpit_count(const struct xt_tarpit_ctx *ctx, u32 column);
 /* Copies the first @len bytes of a packet of at least as many; false if they cannot be read. */
 bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len);
-/* Returns true if the checksum of the TCP segment @thoff bytes into the packet is right. */
-bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff);
 /*
- * Returns how many answers to unverified packets this CPU has given in @second in the network
- * namespace, with this one; @second is a number that changes once in a second. The caller may be
- * preemptible (a packet that NFQUEUE gave back).
+ * Returns how many replies to unverified packets this CPU has given in @second in the network
+ * namespace, including this one; @second is a number that changes once in a second. The caller may
+ * be preemptible (a packet that NFQUEUE gave back).
  */
-u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second);
+u32 xt_tarpit_unverified(const struct xt_tarpit_ctx *ctx, u32 second);
 /*
- * Finds the way back for a reply to @skb and returns a packet to write it into: @skb itself where
- * nothing else needs it, or a new one. The caller owns the result. Returns NULL, with @skb still
- * fit to be dropped, when there is no route or no memory, and counts that.
+ * Finds the way out of a reply to @skb with these ports. The next xt_tarpit_reply() uses it. Counts
+ * a reply that has none.
  */
-struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
-			       struct xt_tarpit_reply *to);
+struct xt_tarpit_path xt_tarpit_path(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
+				     __be16 source, __be16 dest);
 /*
- * Sends a reply of xt_tarpit_turn()'s, whose headers are written; a hop limit of 0 is filled in.
- * Consumes it, and counts whether it was sent.
+ * Sends a reply to @skb. Its packet is the @len bytes at @bytes, 40 to 80, whose last @tcp_len
+ * are TCP's. Fills in a hop limit of 0 and the checksum of an IPv4 header. Counts whether the reply
+ * was sent. Returns the verdict for @skb, which may have become the reply.
  */
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call);
-/* Frees a reply that could not be written, and counts it as failed. */
-void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call);
+unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, const u8 *bytes,
+			     u32 len, u32 tcp_len);
 
 /* Owned by Rust, called by C. */
 
-/* Takes one packet; the netfilter verdict for it. */
-unsigned int xt_tarpit_target(struct sk_buff *skb, const struct xt_tarpit_call *call,
-			      const struct xt_tarpit_facts *facts);
-/* Judges a rule before it is loaded; 0 or a negative errno. Process context. */
+/* Takes one packet. Returns the netfilter verdict. */
+unsigned int xt_tarpit_target(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
+			      const struct xt_tarpit_pkt *pkt);
+/* Checks a rule before it is loaded. Returns 0 or a negative errno. Process context. */
 int xt_tarpit_checkentry(const struct xt_tarpit_tginfo_v1 *rule);
 
 #endif /* _XT_TARPIT_HELPERS_H */

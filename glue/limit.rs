@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rate limits of replies ([`crate::tarpit::RateLimit`]), and RCV.NXT of frozen connections.
+//! The rate limits of replies ([`crate::tarpit::RateLimit`]).
 //!
-//! Each network namespace has a counter for each CPU and two tables of fixed size. There is no
+//! Each network namespace has a counter for each CPU and a table of fixed size. There is no
 //! allocation and no lock: an entry is one word. Two sources with one entry share its token bucket.
 
 use super::{
@@ -19,10 +19,8 @@ use crate::{
         syn_limit, //
     },
     tarpit::{
-        freeze::track_rcv_nxt,
         rate_limit::token_bucket_take,
         RateLimit, //
-        Reply,
     },
 };
 use core::borrow::Borrow;
@@ -54,46 +52,20 @@ pub(super) fn check_parameters() -> Result {
     }
 }
 
-/// The verdict of the rate limits on a reply.
-pub(super) enum LimitVerdict {
-    /// It may be sent.
-    Send,
-    /// Its rate limit is exceeded.
-    Exceeded,
-    /// Its segment was to be recorded only, so nothing is sent.
-    RecordedOnly,
-}
-
-impl LimitVerdict {
-    const fn new(is_within_limit: bool) -> Self {
-        match is_within_limit {
-            true => Self::Send,
-            false => Self::Exceeded,
-        }
-    }
-}
-
-/// Takes a reply to `incoming` from its rate limit, if it has one, and sets the acknowledgment of a
-/// reply that freezes. `source_bucket` gives the number of the source.
+/// Takes a reply to `incoming` from its rate limit, if it has one. Returns true if it may be sent.
+/// `source_bucket` returns the number of the source.
 #[inline(always)]
-pub(super) fn check_limits(
-    reply: &mut Reply,
+pub(super) fn is_within_limit(
+    limit: RateLimit,
     source_bucket: impl FnOnce() -> u32,
     state: &State,
     incoming: &Incoming<'_>,
     now_ms: u32,
-) -> LimitVerdict {
-    match reply.rate_limit {
-        RateLimit::None => LimitVerdict::Send,
-        RateLimit::Shared => LimitVerdict::new(shared_limit_ok(incoming, now_ms)),
-        RateLimit::Source => LimitVerdict::new(source_limit_ok(state, source_bucket(), now_ms)),
-        RateLimit::Freeze { record_only } => {
-            let is_known = set_rcv_nxt(reply, record_only, state, now_ms);
-            if record_only {
-                return LimitVerdict::RecordedOnly;
-            }
-            LimitVerdict::new(is_known && source_limit_ok(state, source_bucket(), now_ms))
-        }
+) -> bool {
+    match limit {
+        RateLimit::None => true,
+        RateLimit::Shared => shared_limit_ok(incoming, now_ms),
+        RateLimit::Source => source_limit_ok(state, source_bucket(), now_ms),
     }
 }
 
@@ -102,22 +74,6 @@ pub(super) fn check_limits(
 fn shared_limit_ok(incoming: &Incoming<'_>, now_ms: u32) -> bool {
     let limit = value(syn_limit.value());
     limit == 0 || incoming.unverified_in(now_ms >> 10) <= limit
-}
-
-/// Sets the acknowledgment of a reply to RCV.NXT of the connection that it freezes. Returns false if
-/// that is not known.
-#[inline(never)]
-fn set_rcv_nxt(reply: &mut Reply, record_only: bool, state: &State, now_ms: u32) -> bool {
-    let flow = reply.flow.hash();
-    // CAST: the remainder is an index of the table.
-    let Some(entry) = state.frozen.get(flow as usize % TABLE_SIZE) else {
-        return false;
-    };
-    let seen = entry.load(Relaxed);
-    let (new, ack) = track_rcv_nxt(seen, flow, reply.ack, record_only, now_ms);
-    reply.ack = ack;
-    // Another CPU was faster: its segment may have been the first one.
-    new == seen || entry.cmpxchg(seen, new, Relaxed).is_ok()
 }
 
 /// Takes a reply from the token bucket of a source. Returns false if the bucket is empty.

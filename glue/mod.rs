@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The shell around the core: it turns packets into decisions and decisions into packets.
+//! Between the kernel and the core: packets become decisions, and decisions become packets.
 //!
-//! All `unsafe` of the module is in this folder. It knows how to take, send and free a packet and
-//! when the kernel calls, and nothing of what a segment means.
+//! All `unsafe` of the module is in this folder.
 
 mod abi;
+mod frozen;
 mod limit;
 mod skb;
 mod target;

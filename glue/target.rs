@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The x_tables target: registration, the judgement of a rule, and the way of a packet.
+//! The x_tables target: registration, the check of a rule, and the way of a packet.
 
 use super::{
-    abi::{self, Call, Facts, SkBuff},
-    limit::{
+    abi::{
         self,
-        LimitVerdict, //
+        Ctx,
+        Pkt,
+        SkBuff, //
+    },
+    frozen::set_rcv_nxt,
+    limit::{
+        check_parameters,
+        is_within_limit, //
     },
     skb::Incoming, //
 };
@@ -17,7 +23,7 @@ use crate::tarpit::{
     Packet,
     Policy,
     Rule,
-    SegmentClass,
+    MAX_REPLY_LEN,
     V4,
     V6, //
 };
@@ -27,7 +33,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// The targets are registered with x_tables for as long as this lives.
+/// The targets are registered with x_tables as long as this value exists.
 ///
 /// # Invariants
 ///
@@ -37,7 +43,7 @@ pub(crate) struct Registration(());
 impl Registration {
     /// Checks the module's parameters and registers the targets.
     pub(crate) fn new() -> Result<Self> {
-        limit::check_parameters()?;
+        check_parameters()?;
         // SAFETY: xt_TARPIT.rs makes the only `Registration`, in the module's init: process context, and
         // nothing is registered yet.
         to_result(unsafe { abi::xt_tarpit_register() })?;
@@ -54,7 +60,7 @@ impl Drop for Registration {
     }
 }
 
-/// The judgement of a rule: xt_target::checkentry.
+/// Checks a rule: xt_target::checkentry.
 #[no_mangle]
 extern "C" fn xt_tarpit_checkentry(rule: &Rule) -> c_int {
     match Policy::from_rule(rule) {
@@ -63,119 +69,141 @@ extern "C" fn xt_tarpit_checkentry(rule: &Rule) -> c_int {
     }
 }
 
-/// The way of a packet: xt_target::target.
+/// Handles a packet: xt_target::target.
 ///
 /// # Safety
 ///
-/// - `skb` is the packet, with its IP header at the start of its linear part; until the return it is
-///   used by nobody else, as far as `skb_shared()` and `skb_cloned()` do not say so.
-/// - `call` describes this call, and is valid until the return.
-/// - `facts` describes `skb`; it, the rule, the state and, if it is not null, the `wire` that it points
+/// - `skb` is the packet, with its IP header at the start of its linear part. Until the return it has
+///   no other user, unless `skb_shared()` or `skb_cloned()` say so.
+/// - `ctx` describes this call, and is valid until the return.
+/// - `pkt` describes `skb`; it, the rule, the state and, if it is not null, the `wire` that it points
 ///   to are valid until the return. All accesses to the tables of the state are atomic, and its key is
 ///   not written to.
 /// - The caller is within an RCU read-side critical section.
 #[no_mangle]
 unsafe extern "C" fn xt_tarpit_target(
     skb: NonNull<SkBuff>,
-    call: NonNull<Call>,
-    facts: &Facts,
+    ctx: NonNull<Ctx>,
+    pkt: &Pkt,
 ) -> c_uint {
     // SAFETY: the first three facts of the contract above; it is the only one of this call.
-    let incoming = unsafe { Incoming::new(skb, call, facts) };
+    let incoming = unsafe { Incoming::new(skb, ctx, pkt) };
 
-    match facts.family {
-        abi::NFPROTO_IPV4 => take::<V4>(incoming, facts),
-        _ => take::<V6>(incoming, facts),
+    if !pkt.is_unicast {
+        return drop_with(&incoming, DropReason::NotUnicast);
+    }
+    match pkt.family {
+        abi::NFPROTO_IPV4 => handle::<V4>(incoming, pkt),
+        _ => handle::<V6>(incoming, pkt),
     }
 }
 
-/// Answers a packet of one family, or does not; the verdict for it.
+/// Handles a packet of one family. Returns the verdict.
 #[inline(always)]
-fn take<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
+fn handle<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt) -> c_uint {
     // CAST: widening.
-    match Packet::<A>::parse(incoming.headers(), facts.len as usize) {
-        Ok(packet) => answer(incoming, facts, &packet),
+    match Packet::<A>::parse(incoming.headers(), pkt.len as usize) {
+        Ok(packet) => respond(incoming, pkt, &packet),
         Err(DropReason::Truncated) if incoming.is_nonlinear() => {
-            take_scattered::<A>(incoming, facts)
+            handle_nonlinear::<A>(incoming, pkt)
         }
-        Err(reason) => refuse(&incoming, reason),
+        Err(reason) => drop_with(&incoming, reason),
     }
 }
 
-/// The same for a packet whose headers are not in one piece: a copy is looked at.
+/// The same for a packet whose headers are not linear: a copy is read.
 #[cold]
 #[inline(never)]
-fn take_scattered<A: Addresses>(incoming: Incoming<'_>, facts: &Facts) -> c_uint {
+fn handle_nonlinear<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt) -> c_uint {
     let mut buffer = [0; MAX_HEADERS];
     let packet = match incoming.copy(&mut buffer) {
         // CAST: widening.
-        Some(headers) => Packet::<A>::parse(headers, facts.len as usize),
+        Some(headers) => Packet::<A>::parse(headers, pkt.len as usize),
         None => Err(DropReason::Truncated),
     };
     match packet {
-        Ok(packet) => answer(incoming, facts, &packet),
-        Err(reason) => refuse(&incoming, reason),
+        Ok(packet) => respond(incoming, pkt, &packet),
+        Err(reason) => drop_with(&incoming, reason),
     }
 }
 
-/// Counts a packet that holds no TCP segment, and drops it.
-fn refuse(incoming: &Incoming<'_>, reason: DropReason) -> c_uint {
-    incoming.count(reason.class());
+/// Counts a packet that holds no TCP segment for one host, and drops it.
+fn drop_with(incoming: &Incoming<'_>, reason: DropReason) -> c_uint {
+    incoming.account(reason.class(), 0, 0);
     abi::NF_DROP
 }
 
 /// The headers of a packet: IPv6 with a handful of extension headers, then TCP with its options.
 const MAX_HEADERS: usize = 256;
 
-/// Asks the core, counts the segment, checks what only the kernel can, the checksum and the rate limits,
-/// turns the packet into the reply and sends it; the verdict for what is left of the packet.
+/// Sends the reply that the core decides on. The kernel's part comes in between: it counts the
+/// segment, verifies its checksum, records it if its connection is frozen, and checks the rate limit.
+/// Returns the verdict for the packet.
 #[inline]
-fn answer<A: Addresses>(incoming: Incoming<'_>, facts: &Facts, packet: &Packet<A>) -> c_uint {
-    // SAFETY: the contract of `xt_tarpit_target`: `rule` is valid until the target returns. It is a rule's
-    // data, which x_tables aligns to 8 bytes, or a `struct` on the caller's stack; any bytes are a `Rule`.
-    let Some(policy) = Policy::from_rule(unsafe { &*facts.rule }) else {
+fn respond<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt, packet: &Packet<A>) -> c_uint {
+    // SAFETY: the contract of `xt_tarpit_target`: `rule` is valid until the target returns. It is a
+    // rule's data, which x_tables aligns to 8 bytes, or a `struct` on the caller's stack; any bytes are
+    // a `Rule`.
+    let Some(policy) = Policy::from_rule(unsafe { &*pkt.rule }) else {
+        incoming.count(abi::FAILED);
         return abi::NF_DROP;
     };
     // SAFETY: the contract of `xt_tarpit_target`: `state` is valid until the target returns; other CPUs
     // use its tables through the same atomic type, and its key is constant.
-    let state = unsafe { &*facts.state };
+    let state = unsafe { &*pkt.state };
     let env = Env {
         key: &state.key,
-        now_ms: facts.now_ms,
+        now_ms: pkt.now_ms,
         // SAFETY: the contract of `xt_tarpit_target`: null, or valid until the target returns.
-        wire: unsafe { facts.wire.as_ref() },
+        wire: unsafe { pkt.wire.as_ref() },
     };
     // By reference, so that the large value is not moved.
     let mut decision = packet.respond(&policy, &env);
     let (class, offset) = (packet.class(&decision), packet.transport_offset());
     let Ok(reply) = &mut decision else {
-        incoming.saw(class, offset, 0);
+        incoming.account(class, offset, 0);
         return abi::NF_DROP;
     };
-    if !incoming.checksum_is_right(offset) {
-        incoming.saw(SegmentClass::Checksum, offset, 0);
+    if !incoming.verify(class, offset, reply.trapped_ms) {
         return abi::NF_DROP;
     }
-    incoming.saw(class, offset, reply.trapped_ms);
-    let source_bucket = || packet.source_bucket(env.key);
-    match limit::check_limits(reply, source_bucket, state, &incoming, facts.now_ms) {
-        LimitVerdict::Send => {}
-        LimitVerdict::RecordedOnly => return abi::NF_DROP,
-        LimitVerdict::Exceeded => {
-            incoming.count_limited();
+    let mut may_send = true;
+    if let Some(freeze) = reply.freeze {
+        may_send = set_rcv_nxt(reply, freeze, state, pkt.now_ms);
+        if freeze.record_only {
             return abi::NF_DROP;
         }
     }
-    let (len, tcp_len) = (packet.reply_len(reply), reply.tcp_len());
-    let Some(mut outgoing) = incoming.turn(packet.ports(), len, tcp_len, reply.needs_mss()) else {
+    let source_bucket = || packet.source_bucket(env.key);
+    may_send = may_send
+        && is_within_limit(
+            reply.rate_limit,
+            source_bucket,
+            state,
+            &incoming,
+            pkt.now_ms,
+        );
+    if !may_send {
+        incoming.count(abi::LIMITED);
         return abi::NF_DROP;
-    };
-    let (verdict, mss) = (outgoing.verdict(), outgoing.mss());
-    if packet
-        .write_reply(reply, mss, outgoing.headers_mut())
-        .is_some()
-    {
-        outgoing.send();
     }
-    verdict
+    let mut mss = 0;
+    if reply.needs_mss() {
+        let Some(path) = incoming.path(packet.ports()) else {
+            return abi::NF_DROP;
+        };
+        mss = packet.mss(path);
+    }
+    let mut buffer = [0; MAX_REPLY_LEN];
+    let written = buffer.get_mut(..packet.reply_len(reply)).and_then(|bytes| {
+        packet.write_reply(reply, mss, bytes)?;
+        Some(&*bytes)
+    });
+    match written {
+        Some(bytes) => incoming.reply(bytes, reply.tcp_len()),
+        None => {
+            incoming.count(abi::FAILED);
+            abi::NF_DROP
+        }
+    }
 }

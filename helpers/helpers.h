@@ -4,6 +4,7 @@
 #define _XT_TARPIT_HELPERS_HELPERS_H
 
 #include <linux/if_ether.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/percpu.h>
 #include <net/dst.h>
@@ -14,13 +15,32 @@
 #include "../xt_TARPIT.h"
 #include "../xt_TARPIT_helpers.h"
 
-/* By which link, and between which stations, an answer goes back that is not routed. */
-struct station {
-	struct net_device *dev;		/* NULL when it is to be routed */
-	u8 peer[ETH_ALEN];
-	u8 self[ETH_ALEN];
-	__be16 vlan_proto;
-	u16 vlan_tci;			/* of a frame whose tag is not in its payload */
+/* The link by which a reply goes back that is not routed. */
+struct l2_path {
+	struct net_device *dev;		/* NULL if the reply is routed */
+	u8 dest[ETH_ALEN];
+	u8 source[ETH_ALEN];
+	__be16 vlan_proto;		/* 0 without a tag outside of the payload */
+	u16 vlan_tci;
+};
+
+/*
+ * The way out of a reply: all that a reply takes from the packet that caused it, except its bytes.
+ * A reply without such a packet takes the same from memory. Valid under rcu_read_lock().
+ */
+struct way_out {
+	struct net *net;
+	u8 family;
+	enum ip_conntrack_info ctinfo;	/* of the packet, if @ct is not NULL */
+	struct nf_conn *ct;		/* that the reply belongs to, or NULL */
+	struct l2_path l2;
+
+	/* For a reply that is routed. */
+	struct net_device *dev;		/* that the packet came by; in a VRF, not the VRF's own */
+	const void *source;		/* addresses of the reply, in network byte order */
+	const void *dest;
+	u32 mark;			/* of the reply */
+	bool may_be_local;		/* the route may lead to this host itself */
 };
 
 /* What each CPU counts for a network namespace. */
@@ -42,12 +62,11 @@ struct xt_tarpit_net {
 	struct net_state __rcu *state;
 };
 
-/* One packet that a rule has matched: what the rule says, and where a reply goes. */
-struct xt_tarpit_call {
-	const struct xt_action_param *par;
+/* One packet that a rule has matched. */
+struct xt_tarpit_ctx {
 	u64 __percpu *columns;		/* of struct cpu_state */
-	struct net_device *in;
-	struct station back;
+	struct dst_entry *dst;		/* the route of a reply that is not sent yet; a reference */
+	struct way_out way;
 };
 
 #endif /* _XT_TARPIT_HELPERS_HELPERS_H */

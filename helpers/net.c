@@ -55,34 +55,52 @@ static int make_state(struct net *net)
 	return 0;
 }
 
-void xt_tarpit_count(const struct xt_tarpit_call *call, u32 column)
+void xt_tarpit_count(const struct xt_tarpit_ctx *ctx, u32 column)
 {
-	this_cpu_inc(call->columns[column]);
+	this_cpu_inc(ctx->columns[column]);
 }
 
 /* A function of its own, so that its variables cost nothing while the tracepoint is off. */
-static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_call *call, u8 kind,
+static noinline void trace(const struct sk_buff *skb, const struct xt_tarpit_ctx *ctx, u8 class,
 			   u32 thoff, u32 age_ms)
 {
 	struct tcphdr buffer;
 	const struct tcphdr *th = skb_header_pointer(skb, thoff, sizeof(buffer), &buffer);
 
 	if (th)
-		trace_xt_tarpit_segment(xt_net(call->par), kind, skb, th, age_ms);
+		trace_xt_tarpit_segment(ctx->way.net, class, skb, th, age_ms);
 }
 
-void xt_tarpit_saw(const struct sk_buff *skb, const struct xt_tarpit_call *call, u32 kind,
-		   u32 thoff, u32 age_ms)
+static __always_inline void account(const struct sk_buff *skb, const struct xt_tarpit_ctx *ctx,
+				    u32 class, u32 thoff, u32 age_ms)
 {
-	this_cpu_inc(call->columns[kind]);
-	this_cpu_add(call->columns[XT_TARPIT_trapped_ms], age_ms);
-	if (trace_xt_tarpit_segment_enabled())
-		trace(skb, call, kind, thoff, age_ms);
+	this_cpu_inc(ctx->columns[class]);
+	this_cpu_add(ctx->columns[XT_TARPIT_bytes_in], skb->len);
+	this_cpu_add(ctx->columns[XT_TARPIT_trapped_ms], age_ms);
+	if (trace_xt_tarpit_segment_enabled() && thoff)
+		trace(skb, ctx, class, thoff, age_ms);
 }
 
-u32 xt_tarpit_unverified(const struct xt_tarpit_call *call, u32 second)
+void xt_tarpit_account(const struct sk_buff *skb, const struct xt_tarpit_ctx *ctx, u32 class,
+		       u32 thoff, u32 age_ms)
 {
-	struct cpu_state __percpu *cpu = (struct cpu_state __percpu *)call->columns;
+	account(skb, ctx, class, thoff, age_ms);
+}
+
+/* Counts a reply of @len bytes by @err, the result of the routing or of an output function. */
+static __always_inline void count_reply(const struct xt_tarpit_ctx *ctx, u32 len, int err)
+{
+	if (net_xmit_eval(err)) {
+		xt_tarpit_count(ctx, err == -ENOMEM ? XT_TARPIT_failed : XT_TARPIT_refused);
+		return;
+	}
+	this_cpu_inc(ctx->columns[XT_TARPIT_replies]);
+	this_cpu_add(ctx->columns[XT_TARPIT_bytes_out], len);
+}
+
+u32 xt_tarpit_unverified(const struct xt_tarpit_ctx *ctx, u32 second)
+{
+	struct cpu_state __percpu *cpu = (struct cpu_state __percpu *)ctx->columns;
 	struct cpu_state *now = get_cpu_ptr(cpu);
 	u32 count;
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where a packet came from, and whether it is from one host to one host. In C for the inlines of
- * devices, bridges, VRFs and conntrack.
+ * May a packet get a reply, and by which way? What the kernel knows of its addresses is asked here,
+ * at three points: is_unicast() and is_martian_source() before the packet is read, leads_to_peer()
+ * when a reply has a route. tarpit/ip.rs refuses the addresses that no host may have. In C for the
+ * inlines of devices, bridges, VRFs and conntrack.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -34,10 +36,10 @@ static __always_inline bool is_bridged(const struct sk_buff *skb, const struct x
 }
 
 /*
- * The port that a bridged frame came in by; NULL if it is gone, or there is more than Ethernet to
- * undo (PPPoE).
+ * Returns the port that a bridged frame came in by. Returns NULL if it is gone, or there is more
+ * than Ethernet to undo (PPPoE).
  */
-static struct net_device *bridged_from(const struct sk_buff *skb, const struct xt_action_param *par)
+static struct net_device *ingress_port(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 	if (nf_bridge_info_get(skb)->orig_proto == BRNF_PROTO_UNCHANGED)
@@ -46,8 +48,8 @@ static struct net_device *bridged_from(const struct sk_buff *skb, const struct x
 	return NULL;
 }
 
-/* The device that a packet came from: in a VRF, not the VRF's own. */
-static struct net_device *came_from(const struct sk_buff *skb, const struct xt_action_param *par)
+/* Returns the device that a packet came by: in a VRF, not the VRF's own. */
+static struct net_device *ingress_dev(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	struct net_device *in = xt_in(par), *dev = NULL;
 
@@ -65,27 +67,25 @@ static bool follows_frame(const struct sk_buff *skb)
 }
 
 /*
- * Fills in @back for a packet that follows_frame() and is to be answered by @dev. Returns false if
- * the frame names no stations.
+ * Fills in @l2 for a packet that follows_frame() and gets its reply by @dev. Returns false if the
+ * frame is not from one station to another one.
  */
-static bool find_station(struct station *back, struct net_device *dev, const struct sk_buff *skb)
+static bool resolve_l2(struct l2_path *l2, struct net_device *dev, const struct sk_buff *skb)
 {
 	const struct ethhdr *eth = eth_hdr(skb);
 
 	if (!is_valid_ether_addr(eth->h_source) || !is_valid_ether_addr(eth->h_dest))
 		return false;
-	back->dev = dev;
-	ether_addr_copy(back->peer, eth->h_source);
-	ether_addr_copy(back->self, eth->h_dest);
-	if (skb_vlan_tag_present(skb)) {
-		back->vlan_proto = skb->vlan_proto;
-		back->vlan_tci = skb_vlan_tag_get_id(skb);
-	}
+	l2->dev = dev;
+	ether_addr_copy(l2->dest, eth->h_source);
+	ether_addr_copy(l2->source, eth->h_dest);
+	l2->vlan_proto = skb_vlan_tag_present(skb) ? skb->vlan_proto : 0;
+	l2->vlan_tci = skb_vlan_tag_get_id(skb);
 	return true;
 }
 
 /* Returns true if the packet came to one host, this one or one that it routes for. */
-static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param *par, u8 family)
+static bool is_unicast(const struct sk_buff *skb, const struct xt_action_param *par, u8 family)
 {
 	if (skb->pkt_type != PACKET_HOST)
 		return false;
@@ -108,7 +108,7 @@ static bool for_one_host(const struct sk_buff *skb, const struct xt_action_param
  * Returns true if the packet is the payload of a frame of its device, and no tunnel or VRF is in
  * between. A device without an address (netkit in L3 mode) has frames without stations.
  */
-static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_param *par)
+static bool is_plain_ethernet(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct net_device *in = xt_in(par);
 
@@ -119,10 +119,10 @@ static bool came_by_ethernet(const struct sk_buff *skb, const struct xt_action_p
 
 /*
  * Returns true if the source is an address of this host, which the stack has not checked in
- * PREROUTING and for IPv6, or the broadcast address of a subnet, which the route of a reply would
- * show.
+ * PREROUTING and for IPv6, or the broadcast address of a subnet. For a reply without a route, which
+ * would show both.
  */
-static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *par)
+static bool is_martian_source(const struct sk_buff *skb, const struct xt_action_param *par)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
@@ -141,48 +141,98 @@ static bool is_no_peer(const struct sk_buff *skb, const struct xt_action_param *
 }
 
 /*
- * Fills in where the packet came from and a reply goes. Returns true if it is from one host to one
- * host.
+ * Returns true if a route may lead to this host itself: by loopback, within a VRF, and where IPv4
+ * has validated the source, as it has in all hooks except PREROUTING.
  */
-static bool find_way(struct xt_tarpit_call *call, const struct sk_buff *skb,
-		     const struct xt_tarpit_tginfo_v1 *rule, u8 family)
+static bool may_be_local(const struct xt_action_param *par, u8 family)
 {
-	const struct xt_action_param *par = call->par;
+	const struct net_device *in = xt_in(par);
 
-	if (is_bridged(skb, par)) {
-		call->in = bridged_from(skb, par);
-		return call->in && skb->pkt_type == PACKET_HOST && follows_frame(skb) &&
-		       find_station(&call->back, call->in, skb);
-	}
-	if (!for_one_host(skb, par, family))
-		return false;
-	call->in = came_from(skb, par);
-	if (!(rule->flags & XT_TARPIT_HAIRPIN) || !came_by_ethernet(skb, par))
+	if (family == NFPROTO_IPV4 && xt_hooknum(par) != NF_INET_PRE_ROUTING)
 		return true;
-	return !is_no_peer(skb, par) && find_station(&call->back, xt_in(par), skb);
+	return in->flags & IFF_LOOPBACK || netif_is_l3_master(in);
+}
+
+/* Fills in what the route of a reply to @skb depends on. */
+static void resolve_routed(struct way_out *way, const struct sk_buff *skb,
+			   const struct xt_action_param *par)
+{
+	way->dev = ingress_dev(skb, par);
+	way->may_be_local = may_be_local(par, way->family);
+	if (way->family == NFPROTO_IPV4) {
+		way->source = &ip_hdr(skb)->daddr;
+		way->dest = &ip_hdr(skb)->saddr;
+		way->mark = IP4_REPLY_MARK(way->net, skb->mark);
+	} else {
+		way->source = &ipv6_hdr(skb)->daddr;
+		way->dest = &ipv6_hdr(skb)->saddr;
+		way->mark = IP6_REPLY_MARK(way->net, skb->mark);
+	}
 }
 
 /*
- * Fills in what the packet's addresses and ports were on the wire, and returns true, if NAT has
- * changed them. A held client's packets are all new to conntrack, so each may get another
- * destination.
+ * Fills in the way out of a reply to @skb. Returns true if the packet is from one host to another
+ * one, as far as the kernel knows without a route of the reply.
  */
-static bool find_wire(struct xt_tarpit_wire *wire, const struct sk_buff *skb)
+static bool resolve_way(struct way_out *way, const struct sk_buff *skb,
+			const struct xt_action_param *par, u8 flags, u8 family)
+{
+	way->net = xt_net(par);
+	way->family = family;
+	way->l2.dev = NULL;
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	way->ct = nf_ct_get(skb, &way->ctinfo);
+#endif
+	if (is_bridged(skb, par)) {
+		struct net_device *port = ingress_port(skb, par);
+
+		return port && skb->pkt_type == PACKET_HOST && follows_frame(skb) &&
+		       resolve_l2(&way->l2, port, skb);
+	}
+	if (!is_unicast(skb, par, family))
+		return false;
+	if (flags & XT_TARPIT_HAIRPIN && is_plain_ethernet(skb, par))
+		return !is_martian_source(skb, par) && resolve_l2(&way->l2, xt_in(par), skb);
+	resolve_routed(way, skb, par);
+	return true;
+}
+
+/* Returns true if the route of a reply leads to one other host. */
+static bool leads_to_peer(const struct way_out *way, struct dst_entry *dst)
+{
+	unsigned int flags;
+
+	if (way->family == NFPROTO_IPV6)
+		return !dst->error &&
+		       (way->may_be_local || !(dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL));
+	flags = container_of(dst, struct rtable, dst)->rt_flags;
+	/* Only the routing table knows the broadcast address of a subnet, even as a source. */
+	return !(flags & (RTCF_BROADCAST | RTCF_MULTICAST)) &&
+	       (way->may_be_local || !(flags & RTCF_LOCAL));
+}
+
+/*
+ * Returns true if NAT has changed the packet. A held client's packets are all new to conntrack, so
+ * each may get another destination.
+ */
+static bool has_nat(const struct way_out *way)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
-	const struct nf_conntrack_tuple *tuple;
-	enum ip_conntrack_info ctinfo;
-	const struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
+	return unlikely(way->ct && READ_ONCE(way->ct->status) & IPS_NAT_MASK);
+#else
+	return false;
+#endif
+}
 
-	if (likely(!ct || !(READ_ONCE(ct->status) & IPS_NAT_MASK)))
-		return false;
-	tuple = nf_ct_tuple(ct, CTINFO2DIR(ctinfo));
+/* Fills in the addresses and ports that such a packet had on the wire. */
+static void find_wire(struct xt_tarpit_wire *wire, const struct way_out *way)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	const struct nf_conntrack_tuple *tuple = nf_ct_tuple(way->ct, CTINFO2DIR(way->ctinfo));
+
 	memcpy(wire->source, &tuple->src.u3, sizeof(wire->source));
 	memcpy(wire->destination, &tuple->dst.u3, sizeof(wire->destination));
 	wire->source_port = tuple->src.u.tcp.port;
 	wire->destination_port = tuple->dst.u.tcp.port;
-	return true;
-#else
-	return false;
 #endif
 }

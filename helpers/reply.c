@@ -22,10 +22,9 @@ bool xt_tarpit_copy(const struct sk_buff *skb, void *to, u32 len)
 	return skb_copy_bits(skb, 0, to, len) == 0;
 }
 
-bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, u32 thoff)
+/* Returns true if the checksum of the TCP segment @thoff bytes into the packet is right. */
+static bool checksum_is_right(struct sk_buff *skb, u8 family, u32 thoff)
 {
-	const u8 family = xt_family(call->par);
-
 	if (skb->ip_summed == CHECKSUM_UNNECESSARY || skb->ip_summed == CHECKSUM_PARTIAL)
 		return true;
 	/* Bytes in a device's memory (zero-copy receive) cannot be summed up. */
@@ -47,6 +46,18 @@ bool xt_tarpit_checksum(struct sk_buff *skb, const struct xt_tarpit_call *call, 
 	return nf_checksum(skb, NF_INET_LOCAL_IN, thoff, IPPROTO_TCP, family) == 0;
 }
 
+bool xt_tarpit_verify(struct sk_buff *skb, const struct xt_tarpit_ctx *ctx, u32 class, u32 thoff,
+		      u32 age_ms)
+{
+	bool is_right = checksum_is_right(skb, ctx->way.family, thoff);
+
+	if (is_right)
+		account(skb, ctx, class, thoff, age_ms);
+	else
+		account(skb, ctx, XT_TARPIT_checksum, thoff, 0);
+	return is_right;
+}
+
 /*
  * Returns true if a reply of @len bytes fits and nothing else needs what it overwrites: headers,
  * length, skb_shinfo().
@@ -60,55 +71,58 @@ static bool reusable(const struct sk_buff *skb, u32 len)
 	return !skb_is_nonlinear(skb) && !skb_is_gso(skb) && skb_clone_writable(skb, len);
 }
 
-/* Lets @reply carry the connection of @skb, so that NAT is undone, or marks it as untracked. */
-static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb)
+/*
+ * Gives @reply the connection of the packet that caused it, so that NAT is undone, or marks it as
+ * untracked. @skb is that packet, which may be @reply.
+ */
+static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb,
+			     const struct way_out *way)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
-	enum ip_conntrack_info ctinfo;
-	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
-
 	/* In raw PREROUTING there may be a template (-j CT), which is no connection. */
-	if (!ct || nf_ct_is_template(ct)) {
+	if (!way->ct || nf_ct_is_template(way->ct)) {
 		if (reply == skb)
 			nf_reset_ct(reply);
-		/* Without a mark the reply would make an entry of its own. */
+		/* Without this the reply would make an entry of its own. */
 		nf_ct_set(reply, NULL, IP_CT_UNTRACKED);
 		return;
 	}
 	/* In place, the reference is there already and moves over; a new packet takes its own. */
 	reply->_nfct = 0;
-	nf_ct_set(reply, ct, CTINFO2DIR(ctinfo) == IP_CT_DIR_ORIGINAL ? IP_CT_RELATED_REPLY
-								      : IP_CT_RELATED);
+	nf_ct_set(reply, way->ct, CTINFO2DIR(way->ctinfo) == IP_CT_DIR_ORIGINAL ?
+				  IP_CT_RELATED_REPLY : IP_CT_RELATED);
 	if (reply != skb)
 		nf_conntrack_get(skb_nfct(reply));
 #endif
 }
 
+/* Clears up to 64 bytes by stores of words. For one memset() GCC would start a string instruction. */
+static __always_inline void clear(void *to, size_t len)
+{
+	memset(to, 0, len / 2);
+	memset(to + len / 2, 0, len - len / 2);
+}
+
 /*
  * Makes the metadata of a received packet that of a new one. All of what a copy would inherit
  * (struct_group headers) is cleared at once; what has to survive in it is named here, and is to be
- * looked through again for each new kernel: alloc_cpu, which belongs to the memory, and protocol
- * and mark, which the routing reads.
+ * looked through again for each new kernel: alloc_cpu, which belongs to the memory.
  */
 static void clear_metadata(struct sk_buff *skb)
 {
 	typeof(skb->alloc_cpu) alloc_cpu = skb->alloc_cpu;
-	__be16 protocol = skb->protocol;
-	u32 mark = skb->mark;
 
 	skb_orphan(skb);
 	skb_dst_drop(skb);
 	skb_ext_reset(skb);
-	memset(&skb->headers, 0, sizeof(skb->headers));
+	clear(&skb->headers, sizeof(skb->headers));
 	skb->alloc_cpu = alloc_cpu;
-	skb->protocol = protocol;
-	skb->mark = mark;
 	skb_unset_mac_header(skb);
 	skb->dev = NULL;
 	skb->mac_len = 0;
 	skb->tstamp = 0;
 	skb_set_queue_mapping(skb, 0);
-	memset(skb->cb, 0, sizeof(skb->cb));
+	clear(skb->cb, sizeof(skb->cb));
 	/* What a clone shares is not ours to change, and by reusable() has nothing to clear. */
 	if (!skb_cloned(skb)) {
 		skb_gso_reset(skb);
@@ -119,103 +133,44 @@ static void clear_metadata(struct sk_buff *skb)
 	}
 }
 
-/* A packet of @len bytes that stands for the reply to @skb. */
-static struct sk_buff *fresh(const struct sk_buff *skb, u32 len)
+/* Makes a received packet one of @len bytes of its own. Returns false if there is no memory. */
+static bool reuse(struct sk_buff *skb, u32 len)
+{
+	if (pskb_trim(skb, len) || skb_linearize(skb))
+		return false;
+	clear_metadata(skb);
+	return true;
+}
+
+/* Returns a new packet of @len bytes, or NULL. */
+static struct sk_buff *alloc_reply(u32 len)
 {
 	struct sk_buff *reply = alloc_skb(LL_MAX_HEADER + len, GFP_ATOMIC);
 
 	if (!reply)
 		return NULL;
 	skb_reserve(reply, LL_MAX_HEADER);
-	skb_put_zero(reply, len);
-	reply->protocol = skb->protocol;
-	reply->mark = skb->mark;
+	skb_put(reply, len);
 	return reply;
 }
 
-struct sk_buff *xt_tarpit_turn(struct sk_buff *skb, const struct xt_tarpit_call *call,
-			       struct xt_tarpit_reply *to)
+/* Copies a reply of 40 to 80 bytes: its first 40 and its last 40, without a loop. */
+static void copy_reply(u8 *to, const u8 *bytes, u32 len)
 {
-	struct dst_entry *dst = find_route(skb, call, to);
-	struct net *net = xt_net(call->par);
-	struct sk_buff *reply = skb;
-
-	if (IS_ERR(dst)) {
-		xt_tarpit_count(call, XT_TARPIT_refused);
-		return NULL;
-	}
-	if (to->needs_mss)
-		to->mss = way_mss(call, dst);
-	if (!reusable(skb, to->len)) {
-		reply = fresh(skb, to->len);
-		if (!reply)
-			goto failed;
-	} else {
-		if (pskb_trim(skb, to->len) || skb_linearize(skb))
-			goto failed;
-		clear_metadata(skb);
-	}
-	attach_conntrack(reply, skb);
-	reply->mark = xt_family(call->par) == NFPROTO_IPV4 ? IP4_REPLY_MARK(net, reply->mark)
-							   : IP6_REPLY_MARK(net, reply->mark);
-	if (dst)
-		skb_dst_set(reply, dst);
-	skb_reset_network_header(reply);
-	skb_set_transport_header(reply, to->len - to->tcp_len);
-	to->headers = reply->data;
-	return reply;
-failed:
-	dst_release(dst);
-	xt_tarpit_count(call, XT_TARPIT_failed);
-	return NULL;
+	memcpy(to, bytes, 40);
+	memcpy(to + len - 40, bytes + len - 40, 40);
 }
 
-/* Counts a reply of @len bytes by what the output functions said of it. */
-static void count_sent(const struct xt_tarpit_call *call, u32 len, int err)
+/* Sends a reply back by the link that its packet came by. Consumes it. */
+static int send_back(struct sk_buff *reply, const struct l2_path *l2)
 {
-	if (net_xmit_eval(err)) {
-		xt_tarpit_count(call, err == -ENOMEM ? XT_TARPIT_failed : XT_TARPIT_refused);
-		return;
-	}
-	this_cpu_inc(call->columns[XT_TARPIT_replies]);
-	this_cpu_add(call->columns[XT_TARPIT_bytes_out], len);
-}
-
-/* Sends a reply that is a packet of this host. */
-static int send_routed(struct sk_buff *reply, const struct xt_tarpit_call *call)
-{
-	struct net *net = xt_net(call->par);
-
-	if (xt_family(call->par) == NFPROTO_IPV4) {
-		if (!ip_hdr(reply)->ttl)
-			ip_hdr(reply)->ttl = ip4_dst_hoplimit(skb_dst(reply));
-		return ip_local_out(net, NULL, reply);
-	}
-	if (!ipv6_hdr(reply)->hop_limit)
-		ipv6_hdr(reply)->hop_limit = ip6_dst_hoplimit(skb_dst(reply));
-	return ip6_local_out(net, NULL, reply);
-}
-
-/* Sends a reply back as its packet came. */
-static int send_back(struct sk_buff *reply, const struct xt_tarpit_call *call)
-{
-	const struct station *back = &call->back;
-	struct net *net = xt_net(call->par);
-
-	if (xt_family(call->par) == NFPROTO_IPV4) {
-		if (!ip_hdr(reply)->ttl)
-			ip_hdr(reply)->ttl = READ_ONCE(net->ipv4.sysctl_ip_default_ttl);
-		ip_send_check(ip_hdr(reply));
-	} else if (!ipv6_hdr(reply)->hop_limit) {
-		ipv6_hdr(reply)->hop_limit = READ_ONCE(net->ipv6.devconf_all->hop_limit);
-	}
 	nf_reset_ct(reply);
 	reply->mark = 0;
-	reply->dev = back->dev;
-	if (back->vlan_proto)
-		__vlan_hwaccel_put_tag(reply, back->vlan_proto, back->vlan_tci);
-	if (skb_cow_head(reply, LL_RESERVED_SPACE(back->dev)) ||
-	    dev_hard_header(reply, back->dev, ntohs(reply->protocol), back->peer, back->self,
+	reply->dev = l2->dev;
+	if (l2->vlan_proto)
+		__vlan_hwaccel_put_tag(reply, l2->vlan_proto, l2->vlan_tci);
+	if (skb_cow_head(reply, LL_RESERVED_SPACE(l2->dev)) ||
+	    dev_hard_header(reply, l2->dev, ntohs(reply->protocol), l2->dest, l2->source,
 			    reply->len) < 0) {
 		kfree_skb_reason(reply, SKB_DROP_REASON_NOMEM);
 		return -ENOMEM;
@@ -223,19 +178,77 @@ static int send_back(struct sk_buff *reply, const struct xt_tarpit_call *call)
 	return dev_queue_xmit(reply);
 }
 
-void xt_tarpit_send(struct sk_buff *reply, const struct xt_tarpit_call *call)
+/* Sends an IPv4 reply, whose bytes are written, by @dst or back by the link. Consumes both. */
+static __always_inline int send4(struct sk_buff *reply, const struct way_out *way,
+				 struct dst_entry *dst)
 {
-	const u32 len = reply->len;
+	struct iphdr *iph = ip_hdr(reply);
 
-	/* As REJECT: the connection of which one end is told that it is gone. */
-	if (tcp_hdr(reply)->rst)
-		nf_ct_set_closing(skb_nfct(reply));
-	/* The output functions consume the reply in any case. */
-	count_sent(call, len, call->back.dev ? send_back(reply, call) : send_routed(reply, call));
+	reply->protocol = htons(ETH_P_IP);
+	if (dst) {
+		reply->mark = way->mark;
+		skb_dst_set(reply, dst);
+		if (!iph->ttl)
+			iph->ttl = ip4_dst_hoplimit(dst);
+		return ip_local_out(way->net, NULL, reply);
+	}
+	if (!iph->ttl)
+		iph->ttl = READ_ONCE(way->net->ipv4.sysctl_ip_default_ttl);
+	ip_send_check(iph);
+	return send_back(reply, &way->l2);
 }
 
-void xt_tarpit_free(struct sk_buff *reply, const struct xt_tarpit_call *call)
+/* The same for IPv6. */
+static __always_inline int send6(struct sk_buff *reply, const struct way_out *way,
+				 struct dst_entry *dst)
 {
-	xt_tarpit_count(call, XT_TARPIT_failed);
-	kfree_skb_reason(reply, SKB_DROP_REASON_NETFILTER_DROP);
+	struct ipv6hdr *ip6h = ipv6_hdr(reply);
+
+	reply->protocol = htons(ETH_P_IPV6);
+	if (dst) {
+		reply->mark = way->mark;
+		skb_dst_set(reply, dst);
+		if (!ip6h->hop_limit)
+			ip6h->hop_limit = ip6_dst_hoplimit(dst);
+		return ip6_local_out(way->net, NULL, reply);
+	}
+	if (!ip6h->hop_limit)
+		ip6h->hop_limit = READ_ONCE(way->net->ipv6.devconf_all->hop_limit);
+	return send_back(reply, &way->l2);
+}
+
+unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, const u8 *bytes,
+			     u32 len, u32 tcp_len)
+{
+	const struct tcphdr *th = (const struct tcphdr *)(bytes + len - tcp_len);
+	int err = find_route(ctx, skb, th->source, th->dest);
+	struct sk_buff *reply = skb;
+	struct dst_entry *dst;
+
+	if (err)
+		goto drop;
+	if (!reusable(skb, len))
+		reply = alloc_reply(len);
+	else if (!reuse(skb, len))
+		reply = NULL;
+	if (!reply) {
+		err = -ENOMEM;
+		goto drop;
+	}
+	copy_reply(reply->data, bytes, len);
+	skb_reset_network_header(reply);
+	skb_set_transport_header(reply, len - tcp_len);
+	attach_conntrack(reply, skb, &ctx->way);
+	/* As REJECT: of this connection, one end is told that it is gone. */
+	if (th->rst)
+		nf_ct_set_closing(skb_nfct(reply));
+	dst = ctx->dst;
+	ctx->dst = NULL;
+	err = ctx->way.family == NFPROTO_IPV4 ? send4(reply, &ctx->way, dst) :
+						send6(reply, &ctx->way, dst);
+	count_reply(ctx, len, err);
+	return reply == skb ? NF_STOLEN : NF_DROP;
+drop:
+	count_reply(ctx, len, err);
+	return NF_DROP;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The way of a reply. In C for struct flowi4 and flowi6 and the inlines of the routing table. */
+/* The route of a reply. In C for struct flowi4 and flowi6 and the inlines of the routing table. */
 #include <linux/security.h>
 #include <linux/skbuff.h>
 #include <net/ip.h>
@@ -12,107 +12,96 @@
 
 #include "helpers.h"
 
-/*
- * Returns true if a @local route leads to this host itself, for a packet that came from elsewhere.
- */
-static bool is_own(bool local, const struct xt_action_param *par)
+/* Returns the route of a reply with these ports to @skb, or an error. */
+static struct dst_entry *route4(const struct way_out *way, struct sk_buff *skb, __be16 source,
+				__be16 dest)
 {
-	const struct net_device *in = xt_in(par);
-
-	/* IPv4 has validated the source before all other hooks. */
-	if (xt_family(par) == NFPROTO_IPV4 && xt_hooknum(par) != NF_INET_PRE_ROUTING)
-		return false;
-	return local && !(in->flags & IFF_LOOPBACK) && !netif_is_l3_master(in);
-}
-
-/* The route of a reply to @skb; an error if it leads to no single other host. */
-static struct dst_entry *route4(struct sk_buff *skb, const struct xt_tarpit_call *call,
-				const struct xt_tarpit_reply *to)
-{
-	const struct xt_action_param *par = call->par;
-	const struct iphdr *iph = ip_hdr(skb);
 	struct flowi4 fl4 = {
-		.flowi4_l3mdev = l3mdev_master_ifindex_rcu(xt_in(par)),
-		.flowi4_mark = IP4_REPLY_MARK(xt_net(par), skb->mark),
+		.flowi4_l3mdev = l3mdev_master_ifindex_rcu(way->dev),
+		.flowi4_mark = way->mark,
 		.flowi4_proto = IPPROTO_TCP,
 		/*
 		 * The address need not be ours: in FORWARD, or of a netblock that is routed here.
 		 */
 		.flowi4_flags = FLOWI_FLAG_ANYSRC,
-		.saddr = iph->daddr,
-		.daddr = iph->saddr,
-		.fl4_sport = to->destination_port,
-		.fl4_dport = to->source_port,
+		.saddr = *(const __be32 *)way->source,
+		.daddr = *(const __be32 *)way->dest,
+		.fl4_sport = source,
+		.fl4_dport = dest,
 	};
 	struct rtable *rt;
 
 	security_skb_classify_flow(skb, flowi4_to_flowi_common(&fl4));
-	rt = ip_route_output_flow(xt_net(par), &fl4, NULL);
+	rt = ip_route_output_flow(way->net, &fl4, NULL);
 	if (IS_ERR(rt))
 		return ERR_CAST(rt);
-	/* Only the routing table knows a subnet's broadcast address, even as a source. */
-	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST) ||
-	    is_own(rt->rt_flags & RTCF_LOCAL, par)) {
+	if (!leads_to_peer(way, &rt->dst)) {
 		ip_rt_put(rt);
-		return ERR_PTR(-EINVAL);
+		return ERR_PTR(-EHOSTUNREACH);
 	}
 	return &rt->dst;
 }
 
 /* The same for IPv6. */
-static struct dst_entry *route6(struct sk_buff *skb, const struct xt_tarpit_call *call,
-				const struct xt_tarpit_reply *to)
+static struct dst_entry *route6(const struct way_out *way, struct sk_buff *skb, __be16 source,
+				__be16 dest)
 {
-	const struct xt_action_param *par = call->par;
-	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
-	struct net *net = xt_net(par);
 	struct flowi6 fl6 = {
 		.flowi6_proto = IPPROTO_TCP,
-		.flowi6_mark = IP6_REPLY_MARK(net, skb->mark),
-		.saddr = ip6h->daddr,
-		.daddr = ip6h->saddr,
-		.fl6_sport = to->destination_port,
-		.fl6_dport = to->source_port,
+		.flowi6_mark = way->mark,
+		.saddr = *(const struct in6_addr *)way->source,
+		.daddr = *(const struct in6_addr *)way->dest,
+		.fl6_sport = source,
+		.fl6_dport = dest,
 	};
 	struct dst_entry *dst;
 
 	/* A link-local peer is behind the link that its packet came from, and no other. */
 	if (ipv6_addr_type(&fl6.daddr) & IPV6_ADDR_LINKLOCAL)
-		fl6.flowi6_oif = call->in->ifindex;
+		fl6.flowi6_oif = way->dev->ifindex;
 	else
-		fl6.flowi6_l3mdev = l3mdev_master_ifindex_rcu(xt_in(par));
+		fl6.flowi6_l3mdev = l3mdev_master_ifindex_rcu(way->dev);
 	security_skb_classify_flow(skb, flowi6_to_flowi_common(&fl6));
 
-	dst = ip6_route_output(net, NULL, &fl6);
-	if (dst->error || is_own(dst_rt6_info(dst)->rt6i_flags & RTF_LOCAL, par)) {
+	dst = ip6_route_output(way->net, NULL, &fl6);
+	/* Before IPsec, whose route would not show it. */
+	if (!leads_to_peer(way, dst)) {
 		dst_release(dst);
-		return ERR_PTR(-EINVAL);
+		return ERR_PTR(-EHOSTUNREACH);
 	}
-	return xfrm_lookup(net, dst, flowi6_to_flowi(&fl6), NULL, 0);
-}
-
-/* What a segment may carry on the way of a reply, in bytes; @dst is the route, or NULL. */
-static u16 way_mss(const struct xt_tarpit_call *call, const struct dst_entry *dst)
-{
-	const u32 headers_len = sizeof(struct tcphdr) +
-				(xt_family(call->par) == NFPROTO_IPV4 ? sizeof(struct iphdr) :
-									sizeof(struct ipv6hdr));
-
-	if (dst)
-		return min(dst_metric_advmss(dst), U16_MAX);
-	/* By the link that the packet came from: its MTU less the headers. */
-	return min(clamp(READ_ONCE(call->back.dev->mtu), headers_len, IP_MAX_MTU) - headers_len,
-		   U16_MAX);
+	return xfrm_lookup(way->net, dst, flowi6_to_flowi(&fl6), NULL, 0);
 }
 
 /*
- * Finds the route of a reply to @skb; NULL for one that goes back by the link, an error if there is
- * no way. The caller owns the reference.
+ * Finds the route of a reply with these ports to @skb, unless it is known or the reply goes back by
+ * the link. Returns 0 or an error.
  */
-static struct dst_entry *find_route(struct sk_buff *skb, const struct xt_tarpit_call *call,
-				    const struct xt_tarpit_reply *to)
+static __always_inline int find_route(struct xt_tarpit_ctx *ctx, struct sk_buff *skb,
+				      __be16 source, __be16 dest)
 {
-	if (call->back.dev)
-		return NULL;
-	return xt_family(call->par) == NFPROTO_IPV4 ? route4(skb, call, to) : route6(skb, call, to);
+	struct dst_entry *dst;
+
+	if (ctx->way.l2.dev || ctx->dst)
+		return 0;
+	dst = ctx->way.family == NFPROTO_IPV4 ? route4(&ctx->way, skb, source, dest) :
+						route6(&ctx->way, skb, source, dest);
+	if (IS_ERR(dst))
+		return PTR_ERR(dst);
+	ctx->dst = dst;
+	return 0;
+}
+
+struct xt_tarpit_path xt_tarpit_path(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
+				     __be16 source, __be16 dest)
+{
+	struct xt_tarpit_path path = {};
+	int err = find_route(ctx, skb, source, dest);
+
+	if (err)
+		count_reply(ctx, 0, err);
+	else if (ctx->dst)
+		path.advmss = dst_metric_advmss(ctx->dst);
+	else
+		path.mtu = max(READ_ONCE(ctx->way.l2.dev->mtu), 1);
+	return path;
 }

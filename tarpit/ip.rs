@@ -63,6 +63,7 @@ pub trait Addresses: Copy {
     fn source_hash(&self, key: &Key) -> u64;
 
     /// Writes the header of a packet in the opposite direction that carries `tcp_len` bytes of TCP.
+    /// The header checksum of IPv4 is 0: the caller fills it in last.
     /// Returns the sum of the pseudo-header that the checksum of TCP covers (RFC 9293, 3.1), or
     /// `None` unless `header` has [`Addresses::HEADER_LEN`] bytes.
     fn put_reversed(&self, header: &mut [u8], fields: IpFields, tcp_len: u16) -> Option<Sum>;
@@ -244,9 +245,7 @@ impl Addresses for V4 {
             u32::from_be(self.destination),
             u32::from_be(self.source),
         ])?;
-        let [c0, c1] = words.finish(None)?.fold();
-        header[10] = c0;
-        header[11] = c1;
+        words.finish(None)?;
         let sum = Sum::ZERO.add(self.source).add(self.destination);
         Some(sum.add(protocol_and_len(tcp_len)))
     }

@@ -25,7 +25,8 @@ mod checksum;
 mod decide;
 mod drop_reason;
 mod env;
-pub mod freeze;
+mod freeze;
+pub mod frozen;
 mod hold;
 mod hold_timing;
 mod honeypot;
@@ -44,6 +45,7 @@ pub mod window;
 
 pub use drop_reason::DropReason;
 pub use env::Env;
+pub use frozen::Freeze;
 pub use ip::{Addresses, Wire, V4, V6};
 pub use policy::{Policy, Rule};
 pub use rate_limit::RateLimit;
@@ -56,6 +58,19 @@ use decide::decide;
 use isn::Flow;
 use policy::Mode;
 use tcp::{Flags, Segment};
+
+/// The length of the longest reply in bytes: a SYN-ACK over IPv6 with all options.
+pub const MAX_REPLY_LEN: usize = 80;
+
+/// `struct xt_tarpit_path`: what the way out of a reply carries, in bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Path {
+    /// Of a route, what it carries in a segment; 0 if the reply goes back by a link.
+    pub advmss: u32,
+    /// Of a link, what it carries in a packet.
+    pub mtu: u32,
+}
 
 /// A packet that may get a reply.
 #[derive(Clone, Copy, Debug)]
@@ -142,10 +157,28 @@ impl<A: Addresses> Packet<A> {
         A::HEADER_LEN + reply.tcp_len()
     }
 
-    /// Writes the packet that carries `reply`, each byte of it, with its checksums.
+    /// Returns what a segment can carry on the path of a reply, in bytes.
+    #[inline]
+    pub const fn mss(&self, path: Path) -> u16 {
+        let bytes = match path.advmss {
+            // CAST: two lengths of headers.
+            0 => path
+                .mtu
+                .saturating_sub((A::HEADER_LEN + tcp::HEADER_LEN) as u32),
+            advmss => advmss,
+        };
+        if bytes < u16::MAX as u32 {
+            // CAST: it fits.
+            bytes as u16
+        } else {
+            u16::MAX
+        }
+    }
+
+    /// Writes the packet that carries `reply`, each byte of it, with the checksum of TCP. The one of
+    /// an IPv4 header is 0, since the caller fills in a hop limit of 0.
     ///
-    /// `mss` is what a segment can carry on the route back, in bytes. It matters only if
-    /// [`Reply::needs_mss`]. Returns `None`, with `buffer` partly written, unless `buffer` has
+    /// `mss` is [`Packet::mss`]. It matters only if [`Reply::needs_mss`]. Returns `None`, with `buffer` partly written, unless `buffer` has
     /// [`Packet::reply_len`] bytes.
     #[inline(always)]
     pub fn write_reply(&self, reply: &Reply, mss: u16, buffer: &mut [u8]) -> Option<()> {

@@ -15,12 +15,6 @@ pub enum RateLimit {
     /// ([`super::Packet::source_bucket`]): a burst, then one reply per interval. The segment is
     /// unverified, or may not have sent what the reply acknowledges.
     Source,
-    /// That of the source, for a reply that freezes a connection. The caller first replaces its
-    /// acknowledgment by what [`super::freeze::track_rcv_nxt`] returns.
-    Freeze {
-        /// True if the segment is to be recorded only, and gets no reply.
-        record_only: bool,
-    },
 }
 
 /// Takes one reply from a source's token bucket, which holds `burst` of them and gains one each

@@ -3,6 +3,7 @@
 //! A reply: one segment, and how its TCP header is written.
 
 use super::checksum::{Sum, Writer};
+use super::frozen::Freeze;
 use super::ip::IpFields;
 use super::isn::Flow;
 use super::rate_limit::RateLimit;
@@ -35,6 +36,9 @@ pub struct Reply {
     pub payload: Option<u8>,
     /// The rate limit that it is subject to.
     pub rate_limit: RateLimit,
+    /// For a reply that freezes a connection: what is to be done before it is sent. `ack` is
+    /// SEG.SEQ of the segment until then.
+    pub freeze: Option<Freeze>,
     /// The distance of the IPv4 identification from the flow's label. `None` makes the
     /// identification 0, for a SYN-ACK or RST.
     pub ip_id_offset: Option<u16>,
@@ -57,6 +61,7 @@ impl Reply {
         options: Options::NONE,
         payload: None,
         rate_limit: RateLimit::None,
+        freeze: None,
         ip_id_offset: None,
         trapped_ms: 0,
     };

@@ -15,7 +15,7 @@ use common::{
 };
 use etherparse::TcpHeader;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use tarpit::freeze::track_rcv_nxt;
+use tarpit::frozen::track_rcv_nxt;
 use tarpit::tcp::Segment;
 use tarpit::{Addresses, DropReason, Env, Key, Policy, RateLimit, Rule, V4, V6};
 
@@ -118,14 +118,14 @@ impl Host {
         let Some(policy) = self.policy() else {
             return;
         };
-        let Ok((said, limit, _)) = hear(&env, self.mss, policy, family, headers, len) else {
+        let Ok((said, ..)) = hear(&env, self.mss, policy, family, headers, len) else {
             return;
         };
-        if let RateLimit::Freeze { record_only } = limit {
+        if let Some(freeze) = said.freeze {
             let flow = said.flow.hash();
-            let (new, ack) = track_rcv_nxt(*entry, flow, said.ack, record_only, now_ms);
+            let (new, ack) = track_rcv_nxt(*entry, flow, said.ack, freeze, now_ms);
             assert!(ack.since(said.ack) <= 0);
-            let again = track_rcv_nxt(new, flow, said.ack, record_only, now_ms);
+            let again = track_rcv_nxt(new, flow, said.ack, freeze, now_ms);
             assert_eq!(again.1, ack);
             *entry = new;
         }

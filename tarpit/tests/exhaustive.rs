@@ -21,7 +21,7 @@ use tarpit::isn::Flow;
 use tarpit::seq::Seq;
 use tarpit::tcp::Flags;
 use tarpit::ts_cookie::{TsCookie, WindowOffer};
-use tarpit::{DropReason, Env, Policy, Ports, RateLimit, SegmentClass, V4, V6};
+use tarpit::{DropReason, Env, Freeze, Policy, Ports, RateLimit, SegmentClass, V4, V6};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -403,8 +403,7 @@ impl Peer {
             if let Some(ours) = said.options.timestamps() {
                 // The clock goes on, and the echo is of the past, if it is not the segment's.
                 let value = ours.value.wrapping_sub(self.flow.ts_offset());
-                let frozen = matches!(limit, RateLimit::Freeze { .. });
-                let old = if frozen {
+                let old = if said.freeze.is_some() {
                     0
                 } else {
                     THEIRS.wrapping_sub(ours.echo)
@@ -427,12 +426,13 @@ impl Peer {
                 ack: said.ack.0,
                 window: said.window.field(MSS),
                 octet: said.payload.is_some(),
-                budget: match limit {
-                    RateLimit::None => Budget::None,
-                    RateLimit::Shared => Budget::Everyone,
-                    RateLimit::Source => Budget::Source,
-                    RateLimit::Freeze { record_only: true } => return None,
-                    RateLimit::Freeze { .. } => Budget::Frozen,
+                budget: match (limit, said.freeze) {
+                    (RateLimit::None, None) => Budget::None,
+                    (RateLimit::Shared, None) => Budget::Everyone,
+                    (RateLimit::Source, None) => Budget::Source,
+                    (RateLimit::Source, Some(Freeze { record_only: true })) => return None,
+                    (RateLimit::Source, Some(_)) => Budget::Frozen,
+                    other => panic!("{other:?}"),
                 },
             })
         });

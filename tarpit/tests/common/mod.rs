@@ -105,7 +105,7 @@ pub fn ask_in(
     len: usize,
 ) -> Result<Answer, DropReason> {
     let (said, limit, packet) = hear(env, mss, policy, family, headers, len)?;
-    if let RateLimit::Freeze { record_only: true } = limit {
+    if said.freeze.is_some_and(|freeze| freeze.record_only) {
         // The segment is recorded, and there is no reply.
         return Err(DropReason::NotOurs);
     }
@@ -137,6 +137,13 @@ pub fn hear(
     }
 }
 
+/// Fills in the header checksum of an IPv4 packet, as the kernel does.
+pub fn fill_in_header_checksum(packet: &mut [u8]) {
+    assert_eq!(packet[10..12], [0, 0]);
+    let header = etherparse::Ipv4Header::from_slice(packet).unwrap().0;
+    packet[10..12].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
+}
+
 fn hear_as<A: Addresses>(
     env: &Env<'_>,
     mss: u16,
@@ -152,6 +159,9 @@ fn hear_as<A: Addresses>(
         Some(()),
         "{said:?}"
     );
+    if A::HEADER_LEN == 20 {
+        fill_in_header_checksum(&mut buffer);
+    }
     Ok((said, said.rate_limit, buffer))
 }
 

@@ -3,8 +3,9 @@
 //! A connection that was running before the rule: what its client still has to send, it keeps.
 
 use proptest::prelude::*;
-use tarpit::freeze::track_rcv_nxt;
+use tarpit::frozen::track_rcv_nxt;
 use tarpit::seq::Seq;
+use tarpit::Freeze;
 
 use super::{numbers, tries};
 
@@ -26,7 +27,7 @@ proptest! {
         let mut entry = before & (u64::MAX >> 16) | (flow ^ tag << 48) & !(u64::MAX >> 16);
         let (mut now_ms, mut quiet) = (now_ms, 0);
         let mut send = |distance, now_ms| {
-            let (new, ack) = track_rcv_nxt(entry, flow, Seq(first.wrapping_add(distance)), false, now_ms);
+            let (new, ack) = track_rcv_nxt(entry, flow, Seq(first.wrapping_add(distance)), Freeze { record_only: false }, now_ms);
             entry = new;
             ack
         };

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::common::{Family, Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
 use super::packets::extended;
 use super::LINUX_SYN;
-use tarpit::{Addresses, Env, Packet, RateLimit, V4, V6};
+use tarpit::{Addresses, Env, Packet, Path, RateLimit, MAX_REPLY_LEN, V4, V6};
 
 #[test]
 fn writes_only_into_a_buffer_of_just_the_right_length() {
@@ -37,9 +37,35 @@ fn writes_into<A: Addresses>(host: &Host, segment: &str, payload: usize) {
     assert_eq!(answer.payload_len(), payload);
     let right = packet.reply_len(&answer);
     assert_eq!(right, A::HEADER_LEN + answer.tcp_len());
+    assert!(right <= MAX_REPLY_LEN);
     for len in 0..128 {
         let written = packet.write_reply(&answer, MSS, &mut vec![0xa5; len]);
         assert_eq!(written.is_some(), len == right, "{len} bytes");
+    }
+}
+
+#[test]
+fn mss_is_that_of_the_route_or_what_the_link_leaves() {
+    fn mss<A: Addresses>(host: &Host, advmss: u32, mtu: u32) -> u16 {
+        let syn = host.asked(LINUX_SYN);
+        let packet = Packet::<A>::parse(&syn, syn.len()).unwrap();
+        packet.mss(Path { advmss, mtu })
+    }
+    let [v4, v6] = BOTH;
+    for (advmss, mtu, of_v4, of_v6) in [
+        (1200, 0, 1200, 1200),
+        (65_535, 0, 65_535, 65_535),
+        (70_000, 0, 65_535, 65_535),
+        (0, 1500, 1460, 1440),
+        (0, 9000, 8960, 8940),
+        (0, 61, 21, 1),
+        (0, 60, 20, 0),
+        (0, 1, 0, 0),
+        (0, 65_575, 65_535, 65_515),
+        (0, u32::MAX, 65_535, 65_535),
+    ] {
+        assert_eq!(mss::<V4>(&v4, advmss, mtu), of_v4, "{advmss}, {mtu}");
+        assert_eq!(mss::<V6>(&v6, advmss, mtu), of_v6, "{advmss}, {mtu}");
     }
 }
 

@@ -301,7 +301,7 @@ fn said(mut client: Client, before: &[Segment], segment: &Segment) -> String {
     }
     match answer.limit {
         RateLimit::None | RateLimit::Shared => {}
-        RateLimit::Source | RateLimit::Freeze { .. } => words += ", limited",
+        RateLimit::Source => words += ", limited",
     }
     words
 }

@@ -5,9 +5,9 @@
 
 use super::common::{ask, dump, Host, BOTH, CLOCK, HONEYPOT, KEY, POLICIES};
 use super::octets;
-use tarpit::freeze::track_rcv_nxt;
+use tarpit::frozen::track_rcv_nxt;
 use tarpit::seq::Seq;
-use tarpit::{DropReason, Env, Key, Policy, RateLimit};
+use tarpit::{DropReason, Env, Freeze, Key, Policy, RateLimit};
 
 fn hosts() -> impl Iterator<Item = Host> {
     POLICIES
@@ -156,7 +156,7 @@ fn draws_on_the_budget_of_its_source() {
             wire: None,
         };
         let frozen = |asked| match host.said(&host.asked(asked), &env) {
-            (said, RateLimit::Freeze { .. }) => {
+            (said, RateLimit::Source) if said.freeze.is_some() => {
                 let (_, source) = host.limit_and_bucket(asked);
                 (source, said.flow.hash())
             }
@@ -193,7 +193,7 @@ fn freezes_what_another_key_or_way_to_hold_has_answered() {
         let answer = plain.answer(&frozen(data));
         let tcp = given.packet.len() - 32;
         assert_eq!(dump(&given.packet[tcp..]), dump(&answer[tcp..]));
-        assert!(matches!(given.limit, RateLimit::Freeze { .. }));
+        assert_eq!(given.limit, RateLimit::Source);
     }
 }
 
@@ -238,11 +238,9 @@ fn remembers_a_single_octet_and_does_not_answer_it() {
                 wire: None,
             };
             let (said, limit) = host.said(&asked, &env);
-            assert_eq!(said.ack, Seq(0xdead_beef));
-            match limit {
-                RateLimit::Freeze { record_only } => assert_eq!(record_only, is_silent),
-                other => panic!("{other:?}"),
-            }
+            assert_eq!((said.ack, limit), (Seq(0xdead_beef), RateLimit::Source));
+            let record_only = is_silent;
+            assert_eq!(said.freeze, Some(Freeze { record_only }));
         }
     }
 }
@@ -250,20 +248,23 @@ fn remembers_a_single_octet_and_does_not_answer_it() {
 /// A connection's number, of which the upper 16 bits are in its entries.
 const FLOW: u64 = 0xabcd_0000_0000_1234;
 
+const REPLY: Freeze = Freeze { record_only: false };
+const RECORD: Freeze = Freeze { record_only: true };
+
 /// A table of one entry.
 struct Table(u64);
 
 impl Table {
     /// What a segment that starts at `seq` is answered with.
     fn acknowledges(&mut self, flow: u64, seq: u32, now_ms: u32) -> u32 {
-        let (entry, ack) = track_rcv_nxt(self.0, flow, Seq(seq), false, now_ms);
+        let (entry, ack) = track_rcv_nxt(self.0, flow, Seq(seq), REPLY, now_ms);
         self.0 = entry;
         ack.0
     }
 
     /// A single octet at `seq`, which gets no answer.
     fn sees_an_octet(&mut self, seq: u32, now_ms: u32) {
-        self.0 = track_rcv_nxt(self.0, FLOW, Seq(seq), true, now_ms).0;
+        self.0 = track_rcv_nxt(self.0, FLOW, Seq(seq), RECORD, now_ms).0;
     }
 }
 
