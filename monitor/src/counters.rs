@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's counters, of the network namespace that we are in.
+//! The module's counters of the network namespace that the program runs in.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,11 @@ use std::io::ErrorKind;
 
 use crate::Result;
 
-/// Where they are.
+/// The file with the counters.
 pub const PATH: &str = "/proc/net/stat/xt_TARPIT";
 
-/// Those that do not count segments, each of which is of one kind.
-pub const OTHERS: [&str; 7] = [
+/// The counters that are totals over all segment classes; each of the others counts one class.
+pub const TOTALS: [&str; 7] = [
     "replies",
     "limited",
     "failed",
@@ -22,29 +22,32 @@ pub const OTHERS: [&str; 7] = [
     "trapped_ms",
 ];
 
-/// The sums over all processors, by name, and the names in their order.
+/// The counters, summed over all CPUs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Counters {
-    /// The names, in the kernel's order; the number of a kind in the tracepoint is its place here.
+    /// The names in the kernel's order. The index of a segment class is its number in the
+    /// tracepoint.
     pub names: Vec<String>,
-    /// The sums.
+    /// The sum of each counter, by name.
     pub sums: BTreeMap<String, u64>,
 }
 
 impl Counters {
-    /// Reads them.
+    /// Reads the counters from [`PATH`].
     ///
     /// # Errors
     ///
-    /// The module is not loaded, or what is there is something else.
+    /// The file cannot be read, or its format is unknown.
     pub fn read() -> Result<Self> {
         let text = fs::read_to_string(PATH).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                format!("{PATH} is not there: xt_TARPIT is not loaded (modprobe xt_TARPIT), or has no counters")
+                format!(
+                    "{PATH} does not exist: xt_TARPIT is not loaded, run \"modprobe xt_TARPIT\""
+                )
             }
             _ => format!("{PATH}: {error}"),
         })?;
-        Self::parse(&text).ok_or_else(|| format!("{PATH} has another form than expected"))
+        Self::parse(&text).ok_or_else(|| format!("unexpected format in {PATH}"))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -74,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processors_are_summed_up() {
+    fn sums_over_cpus() {
         let counters = Counters::parse("syn data\n00000010 ff\n00000001 1\n").unwrap();
         assert_eq!(counters.sums["syn"], 0x11);
         assert_eq!(counters.sums["data"], 0x100);
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn another_form_is_refused() {
+    fn rejects_unexpected_format() {
         for text in ["", "syn data\n1\n", "syn\nx\n"] {
             assert_eq!(Counters::parse(text), None, "{text}");
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! In which country an address is, by a database of MaxMind's format.
+//! Looks up the country of an address in a database of MaxMind's format.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -9,24 +9,27 @@ use maxminddb::{PathElement, Reader};
 
 use crate::Result;
 
-/// A database, or none.
+/// A database. The default has no entries.
 #[derive(Debug, Default)]
 pub struct Countries(Option<Reader<Vec<u8>>>);
 
 impl Countries {
-    /// Reads the database.
+    /// Reads a database into memory.
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// The file cannot be read, or is not such a database.
     pub fn open(path: &Path) -> Result<Self> {
         Reader::open_readfile(path)
             .map(|reader| Self(Some(reader)))
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The country's two letters, if it is known and has such: it goes to terminals and to Prometheus as it is.
-    pub fn of(&self, address: IpAddr) -> Option<String> {
+    /// Returns the ISO code of the country of `address`.
+    ///
+    /// Terminals and Prometheus get the code unescaped, so anything but two capital letters counts
+    /// as unknown.
+    pub fn country_of(&self, address: IpAddr) -> Option<String> {
         let found = self.0.as_ref()?.lookup(address).ok()?;
         let path = ["country", "iso_code"].map(PathElement::Key);
         let code: String = found.decode_path(&path).ok().flatten()?;
@@ -38,11 +41,12 @@ impl Countries {
 mod tests {
     use super::*;
 
-    /// A text, or a map's beginning, in the format's encoding.
+    /// Encodes a string of up to 28 bytes.
     fn text(text: &str) -> Vec<u8> {
         [&[0x40 | text.len() as u8], text.as_bytes()].concat()
     }
 
+    /// Encodes a map of up to 28 entries.
     fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let mut bytes = vec![0xe0 | entries.len() as u8];
         for (name, value) in entries {
@@ -52,7 +56,8 @@ mod tests {
         bytes
     }
 
-    /// A tree of one node: the lower half of IPv4 is in Utopia, the upper half nowhere.
+    /// Returns a database with a tree of one node: the lower half of IPv4 has the country `code`,
+    /// the upper half has none.
     fn utopia(code: &str) -> Vec<u8> {
         let mut bytes = vec![0, 0, 17, 0, 0, 1]; // the first byte of data, and "not found"
         bytes.extend([0; 16]);
@@ -73,26 +78,29 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_the_country_of_its_network() {
+    fn finds_country_of_network() {
         let countries = Countries(Some(Reader::from_source(utopia("UT")).unwrap()));
         assert_eq!(
-            countries.of("1.2.3.4".parse().unwrap()).as_deref(),
+            countries.country_of("1.2.3.4".parse().unwrap()).as_deref(),
             Some("UT")
         );
-        assert_eq!(countries.of("192.0.2.1".parse().unwrap()), None);
-        assert_eq!(countries.of("2001:db8::1".parse().unwrap()), None);
+        assert_eq!(countries.country_of("192.0.2.1".parse().unwrap()), None);
+        assert_eq!(countries.country_of("2001:db8::1".parse().unwrap()), None);
         for code in ["U\"", "\x1b[", "utopia", ""] {
             let countries = Countries(Some(Reader::from_source(utopia(code)).unwrap()));
-            assert_eq!(countries.of("1.2.3.4".parse().unwrap()), None);
+            assert_eq!(countries.country_of("1.2.3.4".parse().unwrap()), None);
         }
-        assert_eq!(Countries::default().of("1.2.3.4".parse().unwrap()), None);
+        assert_eq!(
+            Countries::default().country_of("1.2.3.4".parse().unwrap()),
+            None
+        );
     }
 
     #[test]
-    fn a_database_that_is_none_is_named() {
+    fn error_names_the_file() {
         for path in ["/nowhere", "Cargo.toml"] {
-            let said = Countries::open(Path::new(path)).unwrap_err();
-            assert!(said.starts_with(path), "{said}");
+            let error = Countries::open(Path::new(path)).unwrap_err();
+            assert!(error.starts_with(path), "{error}");
         }
     }
 }

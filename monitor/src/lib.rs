@@ -1,45 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What tarpit-top and tarpit-exporter have in common: [`watch`] puts together what comes in from [`trace`] and
-//! [`counters`], [`report`] is what it looks like at one time, and [`metrics`], [`screen`] and JSON are ways to say that.
+//! The parts that tarpit-top and tarpit-exporter share.
+//!
+//! [`monitor`] combines the events of [`trace`] and the module's [`counters`] into a [`report`].
+//! [`metrics`], [`screen`] and JSON are the output formats of a report.
 
 pub mod cli;
+pub mod connections;
 pub mod counters;
 pub mod country;
-pub mod held;
 pub mod metrics;
+pub mod monitor;
 pub mod report;
 pub mod screen;
 pub mod segment;
 pub mod server;
 pub mod trace;
-pub mod watch;
 
-/// What went wrong, in a sentence for people.
+/// An error is a message for the user.
 pub type Result<T> = std::result::Result<T, String>;
 
-/// How a program ends, and says why if it failed.
-pub fn exit_code(program: &str, done: Result<()>) -> std::process::ExitCode {
-    match done {
+/// Prints the error, if any, and returns the exit code of the program.
+pub fn exit_code(program: &str, result: Result<()>) -> std::process::ExitCode {
+    match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("{program}: {why}");
+        Err(error) => {
+            eprintln!("{program}: {error}");
             std::process::ExitCode::FAILURE
         }
     }
 }
 
-/// Sets the flag that it returns when the process is to end.
+/// Returns a flag that SIGHUP, SIGINT and SIGTERM set.
 ///
 /// # Errors
 ///
-/// The handlers cannot be set.
-pub fn end_of_process() -> Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
+/// A signal handler cannot be installed.
+pub fn shutdown_flag() -> Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let flag = std::sync::Arc::default();
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, std::sync::Arc::clone(&flag))
-            .map_err(|error| format!("signal {signal}: {error}"))?;
+            .map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
     }
     Ok(flag)
 }

@@ -1,113 +1,121 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Prometheus reads: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+//! Prometheus' text format: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
 use std::fmt::{Display, Write};
 
-use crate::counters::OTHERS;
+use crate::counters::TOTALS;
 use crate::report::{Report, Source};
 
-/// A report in Prometheus' text format.
+/// Formats a report for Prometheus. Without tracing, the metrics of clients and sources are absent.
 pub fn metrics(report: &Report) -> String {
     let mut page = Page(String::new());
     let (gauge, counter) = ("gauge", "counter");
 
     let version = [("version", report.version)];
-    page.head("build_info", gauge, "The version of the exporter.");
+    page.header("build_info", gauge, "Version of the exporter.");
     page.sample("build_info", &version, 1);
 
     let name = "segments_total";
-    page.head(
+    page.header(
         name,
         counter,
-        "Segments that came to a rule, by what they are.",
+        "Packets that matched a TARPIT rule, by segment class.",
     );
-    let kinds = report
+    let classes = report
         .counters
         .iter()
-        .filter(|(kind, _)| !OTHERS.contains(&kind.as_str()));
-    for (kind, count) in kinds {
-        page.sample(name, &[("kind", kind)], count);
+        .filter(|(class, _)| !TOTALS.contains(&class.as_str()));
+    for (class, count) in classes {
+        page.sample(name, &[("kind", class)], count);
     }
     for (name, help, column) in [
-        ("replies_total", "Answers that were sent.", "replies"),
+        ("replies_total", "Replies sent.", "replies"),
         (
             "limited_total",
-            "Answers that a limit held back.",
+            "Replies not sent because of a rate limit.",
             "limited",
         ),
-        ("failed_total", "Answers without memory.", "failed"),
+        (
+            "failed_total",
+            "Replies not sent for lack of memory.",
+            "failed",
+        ),
         (
             "refused_total",
-            "Answers that OUTPUT, the route or the link refused.",
+            "Replies refused by OUTPUT, the route or the link.",
             "refused",
         ),
         (
             "received_bytes_total",
-            "Octets that came to a rule.",
+            "Bytes of the packets that matched a TARPIT rule, with IP headers.",
             "bytes_in",
         ),
-        ("sent_bytes_total", "Octets of answers.", "bytes_out"),
+        (
+            "sent_bytes_total",
+            "Bytes of the replies sent, with IP headers.",
+            "bytes_out",
+        ),
     ] {
-        page.one(name, counter, help, report.counter(column));
+        page.metric(name, counter, help, report.counter(column));
     }
-    page.one(
+    page.metric(
         "trapped_seconds_total",
         counter,
-        "Time that clients have lost, by the echoes of their timestamps.",
-        report.trapped(),
+        "Client time wasted, by the timestamps that clients echo.",
+        report.wasted(),
     );
     if !report.traced {
         return page.0;
     }
-    page.one(
+    page.metric(
         "clients_open",
         gauge,
-        "Connections that are held.",
+        "Connections held now.",
         report.clients.len(),
     );
-    page.one(
+    page.metric(
         "clients_total",
         counter,
-        "Connections that were held since the exporter listens.",
+        "Connections held since the exporter started.",
         report.clients_seen,
     );
-    page.one(
+    page.metric(
         "clients_forgotten_total",
         counter,
-        "Connections that the exporter had no room for any more.",
+        "Connections that the exporter evicted from its full table.",
         report.clients_forgotten,
     );
-    page.one(
+    page.metric(
         "events_lost_total",
         counter,
-        "Segments that the kernel had no room to show.",
+        "Trace events that the kernel dropped because its buffer was full.",
         report.events_lost,
     );
 
-    type Of = fn(&Source) -> f64;
-    let of_sources: [(_, _, _, Of); 3] = [
+    type Value = fn(&Source) -> f64;
+    let per_source: [(_, _, _, Value); 3] = [
         (
             "source_trapped_seconds_total",
             counter,
-            "Time that a source has lost.",
+            "Client time wasted, by source.",
             |source| source.trapped,
         ),
         (
             "source_clients_open",
             gauge,
-            "Connections of a source that are held.",
+            "Connections held now, by source.",
             |source| source.clients_open as f64,
         ),
         (
             "source_clients_total",
             counter,
-            "Connections that a source had.",
+            "Connections held since the exporter remembers the source, by source.",
             |source| source.clients as f64,
         ),
     ];
-    for (name, kind, help, value) in of_sources {
-        page.head(name, kind, help);
+    for (name, metric_type, help, value) in per_source {
+        page.header(name, metric_type, help);
         for source in &report.sources {
             let address = source.source.to_string();
             let country = source.country.as_deref().unwrap_or("");
@@ -123,17 +131,17 @@ pub fn metrics(report: &Report) -> String {
 
 struct Page(String);
 
-/// Writing into a `String` cannot fail.
+/// Writing to a `String` cannot fail.
 impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    fn header(&mut self, name: &str, metric_type: &str, help: &str) {
         let _ = writeln!(
             self.0,
-            "# HELP xt_tarpit_{name} {help}\n# TYPE xt_tarpit_{name} {kind}"
+            "# HELP xt_tarpit_{name} {help}\n# TYPE xt_tarpit_{name} {metric_type}"
         );
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        // Addresses, countries and kinds have nothing that must be escaped.
+        // Addresses, countries and class names need no escapes.
         let labels: Vec<_> = labels
             .iter()
             .map(|(name, value)| format!("{name}=\"{value}\""))
@@ -146,8 +154,8 @@ impl Page {
         let _ = writeln!(self.0, "xt_tarpit_{name}{labels} {value}");
     }
 
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.head(name, kind, help);
+    fn metric(&mut self, name: &str, metric_type: &str, help: &str, value: impl Display) {
+        self.header(name, metric_type, help);
         self.sample(name, &[], value);
     }
 }
@@ -158,7 +166,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn the_man_page_names_every_metric() {
+    fn man_page_lists_every_metric() {
         let page = include_str!("../tarpit-exporter.8.in");
         let text = metrics(&sample());
         for line in text
@@ -172,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_written_as_prometheus_reads_it() {
+    fn formats_each_kind_of_metric() {
         let text = metrics(&sample());
         for line in [
             "# TYPE xt_tarpit_segments_total counter",
@@ -191,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tracing_there_are_counters_and_no_clients() {
+    fn has_no_client_metrics_without_tracing() {
         let mut report = sample();
         report.traced = false;
         let text = metrics(&report);

@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What there is to see at one time. As JSON it is what `tarpit-top --json` prints, so its names stay.
+//! The state at one time, which all outputs show. `tarpit-top --json` prints it with these names.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
-/// All of it. Times are seconds since 1970, durations seconds, both with milliseconds.
+/// A report. Times are in seconds since 1970, durations in seconds, both with three decimals.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Of the program.
+    /// The version of the program.
     pub version: &'static str,
-    /// When this is.
+    /// The time of the report.
     pub time: f64,
-    /// Since when it listens.
+    /// The time when the program started to collect events.
     pub listening_since: f64,
     /// The module's counters.
     pub counters: BTreeMap<String, u64>,
-    /// True if segments are traced; without it, all that follows is empty.
+    /// True if segments are traced. Otherwise all fields below are zero or empty.
     #[serde(skip)]
     pub traced: bool,
-    /// How many connections were seen.
+    /// The number of connections so far.
     pub clients_seen: u64,
-    /// How many of them were forgotten since there were too many.
+    /// The number of connections that a full table evicted.
     pub clients_forgotten: u64,
-    /// How many segments the kernel could not show.
+    /// The number of trace events that the kernel dropped.
     pub events_lost: u64,
-    /// Who is held.
+    /// The held connections.
     pub clients: Vec<Client>,
-    /// Where they came from, and others before.
+    /// The sources of these and of earlier connections.
     pub sources: Vec<Source>,
 }
 
-/// A connection that is held.
+/// A held connection.
 #[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)] // the man page has them
+#[allow(missing_docs)] // the man page defines the fields
 pub struct Client {
     pub netns: u32,
     pub source: IpAddr,
@@ -50,7 +50,7 @@ pub struct Client {
     pub last: &'static str,
 }
 
-/// Somebody who was held.
+/// A source address.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Source {
@@ -62,15 +62,15 @@ pub struct Source {
     pub seen: f64,
 }
 
-/// By what lists are sorted.
+/// The order of the lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// The longest first.
+    /// By time held or wasted, the longest first.
     #[default]
     Time,
-    /// The latest first.
+    /// By last segment, the latest first.
     Seen,
-    /// By address.
+    /// By source address.
     Source,
 }
 
@@ -96,19 +96,19 @@ impl Report {
         });
     }
 
-    /// A counter of the module.
+    /// Returns a counter of the module, or 0 if the module does not have it.
     pub fn counter(&self, name: &str) -> u64 {
         self.counters.get(name).copied().unwrap_or(0)
     }
 
-    /// The time that clients have lost here, by the module's count.
-    pub fn trapped(&self) -> f64 {
+    /// Returns the wasted time of all clients, as the module counts it, in seconds.
+    pub fn wasted(&self) -> f64 {
         self.counter("trapped_ms") as f64 / 1000.0
     }
 }
 
-/// A duration for people: its two largest units.
-pub fn span(seconds: f64) -> String {
+/// Formats a duration in its two largest units.
+pub fn human_duration(seconds: f64) -> String {
     let seconds = seconds as u64;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {
@@ -119,8 +119,8 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// A number of octets for people.
-pub fn octets(n: u64) -> String {
+/// Formats a number of bytes with a decimal unit.
+pub fn human_bytes(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["B", "KB", "MB", "GB"] {
         if value < 1000.0 {
@@ -135,7 +135,7 @@ pub fn octets(n: u64) -> String {
     format!("{value:.1} TB")
 }
 
-/// One for tests, in which everything occurs.
+/// A report for tests that has each kind of entry.
 #[cfg(test)]
 pub fn sample() -> Report {
     let counters = [
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_man_page_names_every_field() {
+    fn man_page_lists_every_json_field() {
         let page = include_str!("../tarpit-top.8.in");
         let (_, page) = page.split_once(".SH JSON\n").unwrap();
         let json = serde_json::to_value(sample()).unwrap();
@@ -195,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_two_units() {
-        let spans = [0.9, 59.0, 61.0, 3600.0, 86399.0, 90000.0].map(span);
+    fn human_duration_has_two_units() {
+        let texts = [0.9, 59.0, 61.0, 3600.0, 86399.0, 90000.0].map(human_duration);
         assert_eq!(
-            spans,
+            texts,
             [
                 "0 s",
                 "59 s",
@@ -211,8 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn octets_have_three_digits_or_so() {
-        let sizes = [999, 1000, 1_500_000, 2_000_000_000_000_000].map(octets);
-        assert_eq!(sizes, ["999 B", "1.0 KB", "1.5 MB", "2000.0 TB"]);
+    fn human_bytes_has_decimal_units() {
+        let texts = [999, 1000, 1_500_000, 2_000_000_000_000_000].map(human_bytes);
+        assert_eq!(texts, ["999 B", "1.0 KB", "1.5 MB", "2000.0 TB"]);
     }
 }

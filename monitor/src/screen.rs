@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What people see: the live view, and the same as plain text.
+//! The output of tarpit-top on a terminal, and the same as plain text.
 
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Style, Stylize};
@@ -8,33 +8,33 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Row, Table, TableState};
 use ratatui::Frame;
 
-use crate::report::{octets, span, Order, Report};
+use crate::report::{human_bytes, human_duration, Order, Report};
 
-/// Which list is shown.
+/// A list on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum List {
-    /// Who is held.
+    /// The held connections.
     #[default]
     Clients,
-    /// What each source has lost.
+    /// The sources, with the client time wasted per source.
     Sources,
 }
 
-/// What the user has chosen.
+/// The choices of the user.
 #[derive(Debug, Default)]
 pub struct Screen {
-    /// The list.
+    /// The list on the screen.
     pub list: List,
-    /// And how it is sorted.
+    /// The order of the list.
     pub order: Order,
-    /// Where in it he is.
-    pub place: TableState,
+    /// The selected row and the scroll position.
+    pub table_state: TableState,
 }
 
-/// A column: its name, and whether it is written at the right.
+/// The name of a column, and true if it is aligned to the right.
 type Column = (&'static str, bool);
 
-const CLIENTS: [Column; 8] = [
+const CLIENT_COLUMNS: [Column; 8] = [
     ("SOURCE", false),
     ("PORT", true),
     ("CC", false),
@@ -44,7 +44,7 @@ const CLIENTS: [Column; 8] = [
     ("LAST", false),
     ("AGO", true),
 ];
-const SOURCES: [Column; 6] = [
+const SOURCE_COLUMNS: [Column; 6] = [
     ("SOURCE", false),
     ("CC", false),
     ("LOST", true),
@@ -56,12 +56,12 @@ const SOURCES: [Column; 6] = [
 impl Screen {
     fn columns(&self) -> &'static [Column] {
         match self.list {
-            List::Clients => &CLIENTS,
-            List::Sources => &SOURCES,
+            List::Clients => &CLIENT_COLUMNS,
+            List::Sources => &SOURCE_COLUMNS,
         }
     }
 
-    /// The list's lines, the names of the columns first, and how wide each column is.
+    /// Returns the rows of the list, with the header first, and the width of each column.
     fn rows(&self, report: &Report) -> (Vec<Vec<String>>, Vec<usize>) {
         let columns = self.columns();
         let mut rows = vec![columns.iter().map(|column| column.0.to_string()).collect()];
@@ -83,10 +83,10 @@ impl Screen {
                         client.source_port.to_string(),
                         country(&client.country),
                         std::net::SocketAddr::new(client.destination, client.port).to_string(),
-                        span(client.held),
+                        human_duration(client.held),
                         client.segments.to_string(),
                         client.last.to_string(),
-                        span(report.time - client.seen),
+                        human_duration(report.time - client.seen),
                     ]
                 })
                 .collect(),
@@ -97,17 +97,17 @@ impl Screen {
                     vec![
                         source.source.to_string(),
                         country(&source.country),
-                        span(source.trapped),
+                        human_duration(source.trapped),
                         source.clients_open.to_string(),
                         source.clients.to_string(),
-                        span(report.time - source.seen),
+                        human_duration(report.time - source.seen),
                     ]
                 })
                 .collect(),
         }
     }
 
-    /// Draws a report that is sorted as the user wants it.
+    /// Draws a report, which the caller has sorted by `self.order`.
     pub fn draw(&mut self, frame: &mut Frame<'_>, report: &Report) {
         let [top, middle, bottom] = Layout::vertical([
             Constraint::Length(4),
@@ -134,16 +134,16 @@ impl Screen {
             .widths(widths)
             .row_highlight_style(Style::new().bold())
             .column_spacing(2);
-        frame.render_stateful_widget(table, middle, &mut self.place);
+        frame.render_stateful_widget(table, middle, &mut self.table_state);
 
         let keys = "q quit  tab clients/sources  t by time  s by source  l by last segment  arrows, page up/down move";
         frame.render_widget(Line::from(keys).dim(), bottom);
     }
 }
 
-/// The lines above the lists.
+/// Returns the lines above the lists.
 fn summary(report: &Report) -> [String; 3] {
-    let lost = match (report.events_lost, report.clients_forgotten) {
+    let missing = match (report.events_lost, report.clients_forgotten) {
         (0, 0) => String::new(),
         (events, clients) => {
             format!(" (not seen: {events} segments; no room for {clients} clients)")
@@ -151,14 +151,14 @@ fn summary(report: &Report) -> [String; 3] {
     };
     [
         format!(
-            "{} held, {} seen in {}{lost}",
+            "{} held, {} seen in {}{missing}",
             report.clients.len(),
             report.clients_seen,
-            span(report.time - report.listening_since)
+            human_duration(report.time - report.listening_since)
         ),
         format!(
             "{} lost by clients, {} SYNs, {} answers ({} held back, {} refused, {} failed)",
-            span(report.trapped()),
+            human_duration(report.wasted()),
             report.counter("syn"),
             report.counter("replies"),
             report.counter("limited"),
@@ -167,14 +167,14 @@ fn summary(report: &Report) -> [String; 3] {
         ),
         format!(
             "{} in, {} out",
-            octets(report.counter("bytes_in")),
-            octets(report.counter("bytes_out"))
+            human_bytes(report.counter("bytes_in")),
+            human_bytes(report.counter("bytes_out"))
         ),
     ]
 }
 
-/// All of a report, as text.
-pub fn text(report: &Report) -> String {
+/// Formats both lists of a report as plain text.
+pub fn plain_text(report: &Report) -> String {
     let mut text = summary(report).join("\n") + "\n";
     for list in [List::Clients, List::Sources] {
         let screen = Screen {
@@ -205,7 +205,8 @@ mod tests {
     use crate::report::sample;
     use ratatui::{backend::TestBackend, Terminal};
 
-    fn drawn(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
+    /// Draws the sample on a screen of this size, and returns the lines of the screen.
+    fn draw_sample(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let done = terminal
             .draw(|frame| screen.draw(frame, &sample()))
@@ -223,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn the_live_view_shows_what_the_text_says() {
-        let text = text(&sample());
+    fn screen_and_plain_text_have_the_same_lines() {
+        let text = plain_text(&sample());
         let mut screen = Screen::default();
         for list in [List::Clients, List::Sources] {
             screen.list = list;
-            let lines = drawn(&mut screen, 100, 20);
+            let lines = draw_sample(&mut screen, 100, 20);
             for line in lines.iter().take(6).filter(|line| !line.is_empty()) {
                 assert!(text.lines().any(|found| found == line), "{line}\n{text}");
             }
@@ -243,9 +244,9 @@ mod tests {
     }
 
     #[test]
-    fn any_size_of_terminal_will_do() {
+    fn draws_at_any_terminal_size() {
         for (width, height) in [(1, 1), (10, 3), (40, 5), (300, 100)] {
-            drawn(&mut Screen::default(), width, height);
+            draw_sample(&mut Screen::default(), width, height);
         }
     }
 }

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel writes into trace_pipe, line by line.
+//! Parses the lines that the kernel writes to trace_pipe.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What a segment of a held connection is; docs/monitoring.md defines each.
+/// The class of a segment that belongs to a connection. docs/monitoring.md defines the classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The acknowledgment that ends the handshake.
+pub enum SegmentClass {
+    /// The ACK that completes the handshake.
     Established,
-    /// It brings data.
+    /// A segment with data.
     Data,
-    /// It asks for a closed window.
+    /// A zero-window probe.
     Probe,
-    /// It asks whether we are alive.
+    /// A keep-alive probe.
     KeepAlive,
-    /// Another acknowledgment.
+    /// Another ACK without data.
     Ack,
-    /// The peer has closed its socket.
+    /// A FIN: the client has closed its socket.
     Fin,
-    /// The peer is gone.
+    /// An RST: the client has dropped the connection.
     Rst,
-    /// Data of a connection that is not ours: it was there before the rule, or is made up.
+    /// Data of a connection that existed before the rule, or that is forged.
     Midstream,
 }
 
-impl Kind {
-    /// All that say something of who is held; of others the kernel need not tell us.
+impl SegmentClass {
+    /// The classes of segments that the kernel is asked to trace.
     pub const ALL: [Self; 8] = [
         Self::Established,
         Self::Data,
@@ -39,7 +39,7 @@ impl Kind {
         Self::Midstream,
     ];
 
-    /// The kernel's name of it, a column of its counters as well.
+    /// Returns the kernel's name of the class, which is also the name of its counter.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Established => "established",
@@ -52,39 +52,43 @@ impl Kind {
             Self::Midstream => "midstream",
         }
     }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
 }
 
-/// A segment that came to a rule.
+/// A TCP segment that matched a TARPIT rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// The network namespace, by its inode number.
+    /// The inode number of the network namespace.
     pub netns: u32,
-    /// What it is.
-    pub kind: Kind,
-    /// Who sent it.
+    /// Its class.
+    pub class: SegmentClass,
+    /// Its source.
     pub client: SocketAddr,
-    /// To whom.
+    /// Its destination.
     pub server: SocketAddr,
-    /// How long its sender has been held since our answer before, where it shows that.
+    /// The time since the module's previous reply, by the segment's timestamp; 0 if unknown.
     pub age: Duration,
 }
 
 /// A line of trace_pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A segment came.
+    /// A traced segment.
     Segment(Segment),
-    /// The kernel had no room for so many events, one at least.
+    /// The kernel dropped this number of events, or at least one: the buffer was full.
     Lost(u64),
-    /// Nothing that is wanted here.
+    /// Any other line.
     Other,
 }
 
 impl Line {
-    /// Reads a line without its end.
+    /// Parses a line without its newline.
     pub fn parse(line: &str) -> Self {
-        // Before it stands the name of the process that was interrupted, which may be anything.
-        // The second name is that of version 0.1.0.
+        // The line begins with the name of the interrupted process, which may contain any text.
+        // Version 0.1.0 has the second name of the event.
         for event in [": xt_tarpit_segment: ", ": segment: "] {
             if let Some(at) = line.rfind(event) {
                 return segment(&line[at + event.len()..]).map_or(Self::Other, Self::Segment);
@@ -107,7 +111,7 @@ fn segment(fields: &str) -> Option<Segment> {
     let mut value = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
     Some(Segment {
         netns: value("netns")?.parse().ok()?,
-        kind: value("kind").and_then(|name| Kind::ALL.into_iter().find(|k| k.name() == name))?,
+        class: value("kind").and_then(SegmentClass::from_name)?,
         client: value("src")?.parse().ok()?,
         server: value("dst")?.parse().ok()?,
         age: Duration::from_millis(value("age_ms")?.parse().ok()?),
@@ -122,11 +126,11 @@ mod tests {
     const PROBE: &str =
         "netns=4026531840 kind=probe src=192.0.2.1:40000 dst=192.0.2.2:23 age_ms=1234";
 
-    fn shown(segment: &Segment) -> String {
+    fn format_fields(segment: &Segment) -> String {
         format!(
             "netns={} kind={} src={} dst={} age_ms={}",
             segment.netns,
-            segment.kind.name(),
+            segment.class.name(),
             segment.client,
             segment.server,
             segment.age.as_millis()
@@ -134,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_read_whatever_process_it_interrupted() {
-        let wanted = Line::Segment(Segment {
+    fn parses_segment_after_any_process_name() {
+        let expected = Line::Segment(Segment {
             netns: 4026531840,
-            kind: Kind::Probe,
+            class: SegmentClass::Probe,
             client: "192.0.2.1:40000".parse().unwrap(),
             server: "192.0.2.2:23".parse().unwrap(),
             age: Duration::from_millis(1234),
@@ -150,24 +154,24 @@ mod tests {
         ] {
             let line =
                 format!("{process:>24}     [000] ..s2.   101.250000: xt_tarpit_segment: {PROBE}");
-            assert_eq!(Line::parse(&line), wanted, "{line}");
+            assert_eq!(Line::parse(&line), expected, "{line}");
         }
     }
 
     #[test]
-    fn lost_events_are_counted() {
+    fn parses_number_of_lost_events() {
         assert_eq!(Line::parse("CPU:1 [LOST 4711 EVENTS]"), Line::Lost(4711));
         assert_eq!(Line::parse("CPU:0 [LOST EVENTS]"), Line::Lost(1));
     }
 
     #[test]
-    fn what_says_nothing_of_who_is_held_is_left_out() {
+    fn ignores_other_classes_and_malformed_fields() {
         let line =
             |text: &str| format!(" <idle>-0 [000] ..s2. 101.250000: xt_tarpit_segment: {text}");
         assert_ne!(Line::parse(&line(PROBE)), Line::Other);
         for other in [
             PROBE.replace("probe", "syn"),
-            PROBE.replace("probe", "what"),
+            PROBE.replace("probe", "unknown"),
             PROBE.replace(":23", ""),
             PROBE.replace("netns=4026531840 ", ""),
             PROBE.replace("1234", "-1"),
@@ -182,17 +186,17 @@ mod tests {
         let address = || {
             any::<SocketAddr>().prop_map(|mut address| {
                 if let SocketAddr::V6(v6) = &mut address {
-                    v6.set_scope_id(0); // the kernel shows neither
+                    v6.set_scope_id(0); // the kernel prints neither
                     v6.set_flowinfo(0);
                 }
                 address
             })
         };
-        let kinds = prop::sample::select(Kind::ALL.to_vec());
-        (any::<u32>(), kinds, address(), address(), any::<u32>()).prop_map(
-            |(netns, kind, client, server, age_ms)| Segment {
+        let classes = prop::sample::select(SegmentClass::ALL.to_vec());
+        (any::<u32>(), classes, address(), address(), any::<u32>()).prop_map(
+            |(netns, class, client, server, age_ms)| Segment {
                 netns,
-                kind,
+                class,
                 client,
                 server,
                 age: Duration::from_millis(age_ms.into()),
@@ -202,21 +206,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_segment_is_read_as_it_was_written(segment in segments(), process in ".{0,16}") {
+        fn parses_every_formatted_segment(segment in segments(), process in ".{0,16}") {
             for event in ["xt_tarpit_segment", "segment"] {
-                let line = format!("{process}-1 [001] ..s1. 5.0: {event}: {}", shown(&segment));
+                let fields = format_fields(&segment);
+                let line = format!("{process}-1 [001] ..s1. 5.0: {event}: {fields}");
                 prop_assert_eq!(Line::parse(&line), Line::Segment(segment));
             }
         }
 
         #[test]
-        fn any_line_can_be_read(line in ".*") {
+        fn parses_any_line_without_panic(line in ".*") {
             Line::parse(&line);
         }
 
         #[test]
-        fn a_damaged_line_can_be_read(segment in segments(), at in 0..120_usize, put in ".{0,3}") {
-            let mut line: Vec<char> = format!("p-1 [001] 5.0: xt_tarpit_segment: {}", shown(&segment)).chars().collect();
+        fn parses_damaged_line_without_panic(
+            segment in segments(), at in 0..120_usize, put in ".{0,3}"
+        ) {
+            let fields = format_fields(&segment);
+            let line = format!("p-1 [001] 5.0: xt_tarpit_segment: {fields}");
+            let mut line: Vec<char> = line.chars().collect();
             let at = at.min(line.len());
             line.splice(at..(at + 1).min(line.len()), put.chars());
             Line::parse(&line.into_iter().collect::<String>());

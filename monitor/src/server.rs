@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The little of HTTP that Prometheus needs (RFC 9112): one request, one answer, and the connection closes.
+//! The part of HTTP that Prometheus needs (RFC 9112): one request and one response a connection.
 //!
-//! Whoever is on the other side may be slow, silent or hostile: nobody is waited for longer than [`PATIENCE`], and a
-//! body is not read.
+//! Clients may be slow, silent or hostile: [`IO_TIMEOUT`] bounds each request and each response,
+//! and request bodies are not read.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,88 +14,93 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// For how long a request is read, and then for how long its answer is written.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How many are talked to at one time; others are not let in.
-const MOST: usize = 16;
-/// How long a request may be, in bytes.
-const LONGEST: usize = 8192;
+/// The time limit for reading a request, and again for writing its response.
+const IO_TIMEOUT: Duration = Duration::from_secs(5);
+/// The maximum number of connections at a time. Others are closed at once.
+const MAX_CONNECTIONS: usize = 16;
+/// A longer request head is cut off there.
+const MAX_REQUEST_BYTES: usize = 8192;
 
-/// Whoever wants the page: it is to be sent there.
-pub type Wish = SyncSender<String>;
+/// A request for the metrics; the page is to be sent here.
+pub type ScrapeRequest = SyncSender<String>;
 
-/// A listener; its threads end with the process.
+/// An HTTP server. Its threads run until the process exits.
 #[derive(Debug)]
 pub struct Server {
-    wishes: Receiver<Wish>,
+    requests: Receiver<ScrapeRequest>,
 }
 
 impl Server {
-    /// Listens.
+    /// Listens on `address`.
     ///
     /// # Errors
     ///
-    /// The address is taken or not ours.
+    /// The address is in use, or the host does not have it.
     pub fn start(address: SocketAddr) -> Result<Self> {
-        let failed = |error| format!("{address}: {error}");
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        let (wish, wishes) = sync_channel(MOST);
+        let io_error = |error| format!("cannot listen on {address}: {error}");
+        let listener = TcpListener::bind(address).map_err(io_error)?;
+        let (sender, requests) = sync_channel(MAX_CONNECTIONS);
         let accept = move || {
-            let places = Arc::new(());
+            // Each connection has a reference.
+            let connections = Arc::new(());
             loop {
                 let Ok((stream, _)) = listener.accept() else {
-                    // No descriptor is left, maybe; some will be.
+                    // For example, the process has no file descriptor left: wait for one.
                     thread::sleep(Duration::from_millis(100));
                     continue;
                 };
-                if Arc::strong_count(&places) <= MOST {
-                    let (wish, place) = (wish.clone(), Arc::clone(&places));
-                    let talk = move || {
-                        let _place = place;
-                        // Whoever has asked may be gone.
-                        let _ = serve(&stream, &wish);
+                if Arc::strong_count(&connections) <= MAX_CONNECTIONS {
+                    let (sender, connection) = (sender.clone(), Arc::clone(&connections));
+                    let handle = move || {
+                        let _connection = connection;
+                        // An error means that the client is gone or too slow.
+                        let _ = serve(&stream, &sender);
                     };
-                    // If there is no thread to be had, the connection closes.
-                    let _ = thread::Builder::new().spawn(talk);
+                    // Without a new thread, the connection is closed.
+                    let _ = thread::Builder::new().spawn(handle);
                 }
             }
         };
-        thread::Builder::new().spawn(accept).map_err(failed)?;
-        Ok(Self { wishes })
+        thread::Builder::new().spawn(accept).map_err(io_error)?;
+        Ok(Self { requests })
     }
 
-    /// Waits for a wish for so long.
-    pub fn wish(&self, limit: Duration) -> Option<Wish> {
-        // Whoever listens does so for ever, so there is but one error: time is up.
-        self.wishes.recv_timeout(limit).ok()
+    /// Waits for a request, at most for `timeout`.
+    pub fn next_request(&self, timeout: Duration) -> Option<ScrapeRequest> {
+        // The accept thread keeps a sender, so the only error is the timeout.
+        self.requests.recv_timeout(timeout).ok()
     }
 }
 
-/// What is left until then; nothing is an error.
-fn left(end: Instant) -> std::io::Result<Option<Duration>> {
-    let left = end.saturating_duration_since(Instant::now());
+/// Returns the time left until `deadline`, in the form that socket timeouts need.
+///
+/// # Errors
+///
+/// `TimedOut`: the deadline has passed.
+fn time_left(deadline: Instant) -> std::io::Result<Option<Duration>> {
+    let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(std::io::ErrorKind::TimedOut.into());
     }
     Ok(Some(left))
 }
 
-fn serve(mut stream: &TcpStream, wish: &SyncSender<Wish>) -> std::io::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    let (mut head, mut piece) = (Vec::new(), [0; 1024]);
-    while !head.windows(4).any(|four| four == b"\r\n\r\n") && head.len() < LONGEST {
-        stream.set_read_timeout(left(end)?)?;
-        match stream.read(&mut piece)? {
+fn serve(mut stream: &TcpStream, sender: &SyncSender<ScrapeRequest>) -> std::io::Result<()> {
+    let deadline = Instant::now() + IO_TIMEOUT;
+    let (mut head, mut chunk) = (Vec::new(), [0; 1024]);
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") && head.len() < MAX_REQUEST_BYTES {
+        stream.set_read_timeout(time_left(deadline)?)?;
+        match stream.read(&mut chunk)? {
             0 => return Ok(()),
-            n => head.extend_from_slice(&piece[..n]),
+            n => head.extend_from_slice(&chunk[..n]),
         }
     }
 
-    let (status, text) = match Request::parse(&head) {
-        Request::Metrics => {
+    let (status, text) = match Response::for_request(&head) {
+        Response::Metrics => {
             let (page, pages) = sync_channel(1);
-            // The process ends if nobody takes the wish, or grants it.
-            if wish.send(page).is_err() {
+            // Both errors mean that the main thread has ended.
+            if sender.send(page).is_err() {
                 return Ok(());
             }
             match pages.recv() {
@@ -103,51 +108,60 @@ fn serve(mut stream: &TcpStream, wish: &SyncSender<Wish>) -> std::io::Result<()>
                 Err(_) => return Ok(()),
             }
         }
-        Request::Elsewhere => ("404 Not Found", "see /metrics\n".to_string()),
-        Request::Method => ("405 Method Not Allowed", "only GET\n".to_string()),
-        Request::Bad => ("400 Bad Request", "this is not HTTP\n".to_string()),
+        Response::NotFound => (
+            "404 Not Found",
+            "not found, the metrics are at /metrics\n".to_string(),
+        ),
+        Response::MethodNotAllowed => (
+            "405 Method Not Allowed",
+            "method not allowed, use GET or HEAD\n".to_string(),
+        ),
+        Response::BadRequest => (
+            "400 Bad Request",
+            "bad request, use HTTP/1.0 or HTTP/1.1\n".to_string(),
+        ),
     };
     let body = if head.starts_with(b"HEAD ") {
         ""
     } else {
         &text
     };
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n\
          Allow: GET, HEAD\r\nConnection: close\r\n\r\n{body}",
         text.len()
     );
-    let end = Instant::now() + PATIENCE;
-    for part in answer.as_bytes().chunks(16384) {
-        stream.set_write_timeout(left(end)?)?;
+    let deadline = Instant::now() + IO_TIMEOUT;
+    for part in response.as_bytes().chunks(16384) {
+        stream.set_write_timeout(time_left(deadline)?)?;
         stream.write_all(part)?;
     }
     Ok(())
 }
 
-/// What is asked for.
+/// The response to a request.
 #[derive(Debug, PartialEq, Eq)]
-enum Request {
+enum Response {
     Metrics,
-    Elsewhere,
-    Method,
-    Bad,
+    NotFound,
+    MethodNotAllowed,
+    BadRequest,
 }
 
-impl Request {
-    /// Reads the request line.
-    fn parse(head: &[u8]) -> Self {
+impl Response {
+    /// Chooses the response by the request line of `head`.
+    fn for_request(head: &[u8]) -> Self {
         let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let words: Vec<_> = line.split(|&byte| byte == b' ').collect();
         let [method, target, version] = words[..] else {
-            return Self::Bad;
+            return Self::BadRequest;
         };
         let path = target.split(|&byte| byte == b'?').next();
         match (method, path) {
-            _ if !version.starts_with(b"HTTP/1.") => Self::Bad,
+            _ if !version.starts_with(b"HTTP/1.") => Self::BadRequest,
             (b"GET" | b"HEAD", Some(b"/metrics")) => Self::Metrics,
-            (b"GET" | b"HEAD", _) => Self::Elsewhere,
-            _ => Self::Method,
+            (b"GET" | b"HEAD", _) => Self::NotFound,
+            _ => Self::MethodNotAllowed,
         }
     }
 }
@@ -157,22 +171,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_request_line_says_what_is_wanted() {
-        for (head, what) in [
+    fn request_line_decides_the_response() {
+        for (head, expected) in [
             (
                 &b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"[..],
-                Request::Metrics,
+                Response::Metrics,
             ),
-            (b"HEAD /metrics?name=x HTTP/1.0\r\n\r\n", Request::Metrics),
-            (b"GET / HTTP/1.1\r\n\r\n", Request::Elsewhere),
-            (b"GET /metrics/ HTTP/1.1\r\n\r\n", Request::Elsewhere),
-            (b"POST /metrics HTTP/1.1\r\n\r\n", Request::Method),
-            (b"GET /metrics\r\n\r\n", Request::Bad),
-            (b"GET /metrics HTTP/2\r\n\r\n", Request::Bad),
-            (b"", Request::Bad),
-            (&[b'x'; LONGEST], Request::Bad),
+            (b"HEAD /metrics?name=x HTTP/1.0\r\n\r\n", Response::Metrics),
+            (b"GET / HTTP/1.1\r\n\r\n", Response::NotFound),
+            (b"GET /metrics/ HTTP/1.1\r\n\r\n", Response::NotFound),
+            (
+                b"POST /metrics HTTP/1.1\r\n\r\n",
+                Response::MethodNotAllowed,
+            ),
+            (b"GET /metrics\r\n\r\n", Response::BadRequest),
+            (b"GET /metrics HTTP/2\r\n\r\n", Response::BadRequest),
+            (b"", Response::BadRequest),
+            (&[b'x'; MAX_REQUEST_BYTES], Response::BadRequest),
         ] {
-            assert_eq!(Request::parse(head), what, "{head:?}");
+            assert_eq!(Response::for_request(head), expected, "{head:?}");
         }
     }
 }

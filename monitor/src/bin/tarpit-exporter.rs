@@ -8,29 +8,29 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use tarpit_monitor::cli::Exporter;
 use tarpit_monitor::metrics::metrics;
+use tarpit_monitor::monitor::{Monitor, POLL_INTERVAL};
 use tarpit_monitor::server::Server;
-use tarpit_monitor::watch::{Watch, EVERY};
-use tarpit_monitor::{end_of_process, exit_code, Result};
+use tarpit_monitor::{exit_code, shutdown_flag, Result};
 
 fn main() -> ExitCode {
     exit_code("tarpit-exporter", run(&Exporter::parse()))
 }
 
 fn run(options: &Exporter) -> Result<()> {
-    let end = end_of_process()?;
+    let shutdown = shutdown_flag()?;
     let server = Server::start(options.listen)?;
-    let mut watch = Watch::start(&options.common)?;
-    if let Err(why) = watch.traced() {
+    let mut monitor = Monitor::start(&options.common)?;
+    if let Err(reason) = monitor.check_tracing() {
         eprintln!(
-            "tarpit-exporter: only the counters are served, without clients and sources: {why}"
+            "tarpit-exporter: only the counters are served, without clients and sources: {reason}"
         );
     }
-    while !end.load(Ordering::Relaxed) {
-        let wish = server.wish(EVERY);
-        watch.look()?;
-        if let Some(wish) = wish {
-            // Whoever has asked may be gone.
-            let _ = wish.send(metrics(&watch.report()?));
+    while !shutdown.load(Ordering::Relaxed) {
+        let request = server.next_request(POLL_INTERVAL);
+        monitor.poll()?;
+        if let Some(request) = request {
+            // An error means that the client is gone.
+            let _ = request.send(metrics(&monitor.report()?));
         }
     }
     Ok(())

@@ -11,10 +11,10 @@ use std::time::Duration;
 use clap::Parser;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tarpit_monitor::cli::Top;
+use tarpit_monitor::monitor::{Monitor, POLL_INTERVAL};
 use tarpit_monitor::report::Order;
-use tarpit_monitor::screen::{text, List, Screen};
-use tarpit_monitor::watch::{Watch, EVERY};
-use tarpit_monitor::{end_of_process, exit_code, Result};
+use tarpit_monitor::screen::{plain_text, List, Screen};
+use tarpit_monitor::{exit_code, shutdown_flag, Result};
 
 fn main() -> ExitCode {
     exit_code("tarpit-top", run(&Top::parse()))
@@ -22,56 +22,56 @@ fn main() -> ExitCode {
 
 fn run(options: &Top) -> Result<()> {
     if options.once.is_none() && !io::stdout().is_terminal() {
-        return Err("this is no terminal: --once prints what is seen".to_string());
+        return Err("stdout is not a terminal; use --once for plain output".to_string());
     }
-    let end = end_of_process()?;
-    let mut watch = Watch::start(&options.common)?;
-    watch.traced()?;
+    let shutdown = shutdown_flag()?;
+    let mut monitor = Monitor::start(&options.common)?;
+    monitor.check_tracing()?;
     let Some(seconds) = options.once else {
         let mut terminal = ratatui::try_init().map_err(|error| error.to_string())?;
-        let done = live(&mut terminal, &mut watch, &end);
+        let result = live(&mut terminal, &mut monitor, &shutdown);
         ratatui::restore();
-        return done;
+        return result;
     };
-    let listen = Duration::from_secs(seconds.into());
-    while let Some(left) = listen
-        .checked_sub(watch.elapsed())
+    let period = Duration::from_secs(seconds.into());
+    while let Some(left) = period
+        .checked_sub(monitor.elapsed())
         .filter(|left| !left.is_zero())
     {
-        if end.load(Ordering::Relaxed) {
-            return Err("ended by a signal".to_string());
+        if shutdown.load(Ordering::Relaxed) {
+            return Err("interrupted by a signal".to_string());
         }
-        watch.look()?;
-        sleep(left.min(EVERY));
+        monitor.poll()?;
+        sleep(left.min(POLL_INTERVAL));
     }
-    watch.look()?;
-    let mut report = watch.report()?;
+    monitor.poll()?;
+    let mut report = monitor.report()?;
     report.sort(Order::default());
     let text = if options.json {
         serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n"
     } else {
-        text(&report)
+        plain_text(&report)
     };
     io::Write::write_all(&mut io::stdout(), text.as_bytes()).map_err(|error| error.to_string())
 }
 
-/// The live view, until the user has seen enough.
+/// Updates the screen until the user quits or a signal arrives.
 fn live(
     terminal: &mut ratatui::DefaultTerminal,
-    watch: &mut Watch,
-    end: &AtomicBool,
+    monitor: &mut Monitor,
+    shutdown: &AtomicBool,
 ) -> Result<()> {
     let mut screen = Screen::default();
-    while !end.load(Ordering::Relaxed) {
-        watch.look()?;
-        let mut report = watch.report()?;
+    while !shutdown.load(Ordering::Relaxed) {
+        monitor.poll()?;
+        let mut report = monitor.report()?;
         report.sort(screen.order);
         terminal
             .draw(|frame| screen.draw(frame, &report))
             .map_err(|error| error.to_string())?;
-        if event::poll(EVERY).map_err(|error| error.to_string())? {
+        if event::poll(POLL_INTERVAL).map_err(|error| error.to_string())? {
             if let Event::Key(key) = event::read().map_err(|error| error.to_string())? {
-                if !obey(&mut screen, key) {
+                if !handle_key(&mut screen, key) {
                     break;
                 }
             }
@@ -80,8 +80,8 @@ fn live(
     Ok(())
 }
 
-/// Does what a key says; whether to go on.
-fn obey(screen: &mut Screen, key: KeyEvent) -> bool {
+/// Handles a key. Returns false if it quits the program.
+fn handle_key(screen: &mut Screen, key: KeyEvent) -> bool {
     if key.kind == KeyEventKind::Release {
         return true;
     }
@@ -94,17 +94,17 @@ fn obey(screen: &mut Screen, key: KeyEvent) -> bool {
                 List::Clients => List::Sources,
                 List::Sources => List::Clients,
             };
-            screen.place.select(None);
+            screen.table_state.select(None);
         }
         KeyCode::Char('t') => screen.order = Order::Time,
         KeyCode::Char('l') => screen.order = Order::Seen,
         KeyCode::Char('s') => screen.order = Order::Source,
-        KeyCode::Down => screen.place.scroll_down_by(1),
-        KeyCode::Up => screen.place.scroll_up_by(1),
-        KeyCode::PageDown => screen.place.scroll_down_by(page),
-        KeyCode::PageUp => screen.place.scroll_up_by(page),
-        KeyCode::Home => screen.place.select_first(),
-        KeyCode::End => screen.place.select_last(),
+        KeyCode::Down => screen.table_state.scroll_down_by(1),
+        KeyCode::Up => screen.table_state.scroll_up_by(1),
+        KeyCode::PageDown => screen.table_state.scroll_down_by(page),
+        KeyCode::PageUp => screen.table_state.scroll_up_by(page),
+        KeyCode::Home => screen.table_state.select_first(),
+        KeyCode::End => screen.table_state.select_last(),
         _ => (),
     }
     true
