@@ -27,22 +27,22 @@ pub fn metrics(report: &Report) -> String {
         .iter()
         .filter(|(class, _)| !TOTALS.contains(&class.as_str()));
     for (class, count) in classes {
-        page.sample(name, &[("kind", class)], count);
+        page.sample(name, &[("class", class)], count);
     }
     for (name, help, column) in [
         ("replies_total", "Replies sent.", "replies"),
         (
-            "limited_total",
+            "replies_limited_total",
             "Replies not sent because of a rate limit.",
             "limited",
         ),
         (
-            "failed_total",
+            "replies_failed_total",
             "Replies not sent for lack of memory.",
             "failed",
         ),
         (
-            "refused_total",
+            "replies_refused_total",
             "Replies refused by OUTPUT, the route or the link.",
             "refused",
         ),
@@ -60,7 +60,7 @@ pub fn metrics(report: &Report) -> String {
         page.metric(name, counter, help, report.counter(column));
     }
     page.metric(
-        "trapped_seconds_total",
+        "wasted_seconds_total",
         counter,
         "Client time wasted, by the timestamps that clients echo.",
         report.wasted(),
@@ -81,25 +81,25 @@ pub fn metrics(report: &Report) -> String {
         report.clients_seen,
     );
     page.metric(
-        "clients_forgotten_total",
+        "clients_evicted_total",
         counter,
         "Connections that the exporter evicted from its full table.",
-        report.clients_forgotten,
+        report.clients_evicted,
     );
     page.metric(
-        "events_lost_total",
+        "trace_events_lost_total",
         counter,
         "Trace events that the kernel dropped because its buffer was full.",
-        report.events_lost,
+        report.trace_events_lost,
     );
 
     type Value = fn(&Source) -> f64;
     let per_source: [(_, _, _, Value); 3] = [
         (
-            "source_trapped_seconds_total",
+            "source_wasted_seconds_total",
             counter,
             "Client time wasted, by source.",
-            |source| source.trapped,
+            |source| source.wasted,
         ),
         (
             "source_clients_open",
@@ -185,17 +185,17 @@ mod tests {
         for line in [
             "# TYPE xt_tarpit_segments_total counter",
             "xt_tarpit_build_info{version=\"1.2.3\"} 1",
-            "xt_tarpit_segments_total{kind=\"syn\"} 3",
-            "xt_tarpit_segments_total{kind=\"data\"} 2",
+            "xt_tarpit_segments_total{class=\"syn\"} 3",
+            "xt_tarpit_segments_total{class=\"data\"} 2",
             "xt_tarpit_replies_total 4",
-            "xt_tarpit_trapped_seconds_total 61.5",
+            "xt_tarpit_wasted_seconds_total 61.5",
             "xt_tarpit_clients_open 1",
             "xt_tarpit_clients_total 9",
-            "xt_tarpit_source_trapped_seconds_total{source=\"2001:db8::1\",country=\"UT\"} 60.25",
+            "xt_tarpit_source_wasted_seconds_total{source=\"2001:db8::1\",country=\"UT\"} 60.25",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        assert!(!text.contains("kind=\"replies\""), "{text}");
+        assert!(!text.contains("class=\"replies\""), "{text}");
     }
 
     #[test]
@@ -204,14 +204,14 @@ mod tests {
         report.traced = false;
         let text = metrics(&report);
         assert!(
-            text.contains("xt_tarpit_segments_total{kind=\"syn\"} 3\n"),
+            text.contains("xt_tarpit_segments_total{class=\"syn\"} 3\n"),
             "{text}"
         );
         assert!(
-            text.contains("xt_tarpit_trapped_seconds_total 61.5\n"),
+            text.contains("xt_tarpit_wasted_seconds_total 61.5\n"),
             "{text}"
         );
-        for name in ["clients", "source", "events_lost"] {
+        for name in ["clients", "source", "trace_events"] {
             assert!(
                 !text.contains(&format!("xt_tarpit_{name}")),
                 "{name}\n{text}"

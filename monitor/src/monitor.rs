@@ -122,7 +122,7 @@ impl Monitor {
             country: self.countries.country_of(address),
             clients_open: open.get(&address).copied().unwrap_or(0),
             clients: source.clients,
-            trapped: seconds(source.wasted),
+            wasted: seconds(source.wasted),
             seen: seconds(source.seen),
         });
         Ok(Report {
@@ -132,8 +132,8 @@ impl Monitor {
             counters: Counters::read()?.sums,
             traced: self.trace.is_ok(),
             clients_seen: self.table.clients_seen,
-            clients_forgotten: self.table.clients_evicted,
-            events_lost: self.trace_events_lost,
+            clients_evicted: self.table.clients_evicted,
+            trace_events_lost: self.trace_events_lost,
             sources: sources.collect(),
             clients,
         })

@@ -24,9 +24,9 @@ pub struct Report {
     /// The number of connections so far.
     pub clients_seen: u64,
     /// The number of connections that a full table evicted.
-    pub clients_forgotten: u64,
+    pub clients_evicted: u64,
     /// The number of trace events that the kernel dropped.
-    pub events_lost: u64,
+    pub trace_events_lost: u64,
     /// The held connections.
     pub clients: Vec<Client>,
     /// The sources of these and of earlier connections.
@@ -58,7 +58,7 @@ pub struct Source {
     pub country: Option<String>,
     pub clients_open: u64,
     pub clients: u64,
-    pub trapped: f64,
+    pub wasted: f64,
     pub seen: f64,
 }
 
@@ -89,7 +89,7 @@ impl Report {
         self.sources.sort_by(|a, b| {
             let source = by_source(a.source, b.source);
             match order {
-                Order::Time => b.trapped.total_cmp(&a.trapped).then(source),
+                Order::Time => b.wasted.total_cmp(&a.wasted).then(source),
                 Order::Seen => b.seen.total_cmp(&a.seen).then(source),
                 Order::Source => source,
             }
@@ -151,8 +151,8 @@ pub fn sample() -> Report {
         counters: counters.map(|(name, n)| (name.to_string(), n)).into(),
         traced: true,
         clients_seen: 9,
-        clients_forgotten: 0,
-        events_lost: 0,
+        clients_evicted: 0,
+        trace_events_lost: 0,
         clients: vec![Client {
             netns: 1,
             source: "2001:db8::1".parse().unwrap(),
@@ -171,7 +171,7 @@ pub fn sample() -> Report {
             country: Some("UT".to_string()),
             clients_open: 1,
             clients: 2,
-            trapped: 60.25,
+            wasted: 60.25,
             seen: 990.25,
         }],
     }

@@ -47,7 +47,7 @@ const CLIENT_COLUMNS: [Column; 8] = [
 const SOURCE_COLUMNS: [Column; 6] = [
     ("SOURCE", false),
     ("CC", false),
-    ("LOST", true),
+    ("WASTED", true),
     ("HELD NOW", true),
     ("CLIENTS", true),
     ("AGO", true),
@@ -97,7 +97,7 @@ impl Screen {
                     vec![
                         source.source.to_string(),
                         country(&source.country),
-                        human_duration(source.trapped),
+                        human_duration(source.wasted),
                         source.clients_open.to_string(),
                         source.clients.to_string(),
                         human_duration(report.time - source.seen),
@@ -143,11 +143,9 @@ impl Screen {
 
 /// Returns the lines above the lists.
 fn summary(report: &Report) -> [String; 3] {
-    let missing = match (report.events_lost, report.clients_forgotten) {
+    let missing = match (report.trace_events_lost, report.clients_evicted) {
         (0, 0) => String::new(),
-        (events, clients) => {
-            format!(" (not seen: {events} segments; no room for {clients} clients)")
-        }
+        (events, clients) => format!(" ({events} trace events lost, {clients} clients evicted)"),
     };
     [
         format!(
@@ -157,7 +155,7 @@ fn summary(report: &Report) -> [String; 3] {
             human_duration(report.time - report.listening_since)
         ),
         format!(
-            "{} lost by clients, {} SYNs, {} answers ({} held back, {} refused, {} failed)",
+            "client time wasted {}, {} SYNs, {} replies ({} limited, {} refused, {} failed)",
             human_duration(report.wasted()),
             report.counter("syn"),
             report.counter("replies"),

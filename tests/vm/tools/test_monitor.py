@@ -125,7 +125,7 @@ def test_who_is_held_is_seen(lab):
         text = stack.enter_context(listening(lab, 5))
         ports = [held(lab, stack, family).getsockname()[1] for family in FAMILIES]
         seen, text = json.loads(what()), text()
-    assert (seen["clients_seen"], seen["clients_forgotten"], seen["events_lost"]) == (2, 0, 0)
+    assert (seen["clients_seen"], seen["clients_evicted"], seen["trace_events_lost"]) == (2, 0, 0)
     assert seen["counters"]["syn"] == 2 and seen["counters"]["trapped_ms"] > 0
     netns = os.stat(lab.server.fd).st_ino
     for family, port in zip(FAMILIES, ports):
@@ -136,7 +136,7 @@ def test_who_is_held_is_seen(lab):
         assert 0 < row["held"] < 6 and seen["listening_since"] <= row["since"] < row["seen"] <= seen["time"]
         [source] = [source for source in seen["sources"] if source["source"] == family.client]
         assert (source["clients"], source["clients_open"]) == (1, 1)
-        assert source["trapped"] == pytest.approx(row["held"], abs=0.01)
+        assert source["wasted"] == pytest.approx(row["held"], abs=0.01)
         line = rf"^{family.client} +{port} .*{re.escape(family.server)}.*:{PORT} .* (probe|data) "
         assert re.search(line, text, re.M), text
 
@@ -181,8 +181,8 @@ def test_what_came_too_fast_is_counted(lab):
         seen = json.loads(what())
     [client] = seen["clients"]
     assert client["source"] == peer.src and client["last"] == "midstream"
-    assert seen["events_lost"] > 1000
-    assert client["segments"] + seen["events_lost"] == 12000
+    assert seen["trace_events_lost"] > 1000
+    assert client["segments"] + seen["trace_events_lost"] == 12000
 
 
 def test_what_is_missing_is_said(lab):
@@ -229,7 +229,7 @@ def test_exporter_serves_counters_without_tracing(lab):
         process = stack.enter_context(exporter(lab, run_by=NOBODY))
         held(lab, stack, V4)
         page = fetch(lab, METRICS)
-        assert 'xt_tarpit_segments_total{kind="established"} ' in page
+        assert 'xt_tarpit_segments_total{class="established"} ' in page
         assert "xt_tarpit_clients" not in page
         with without_module(lab):
             assert process.wait(20) == 1
@@ -289,11 +289,11 @@ def test_prometheus_sees_it(lab, tmp_path):
             for family in FAMILIES:
                 held(lab, clients, family)
             wait_until(lambda: query("xt_tarpit_clients_open") == {None: 2}, what="two are held")
-            lost = "xt_tarpit_source_trapped_seconds_total"
+            lost = "xt_tarpit_source_wasted_seconds_total"
             everybody = {V4.client, V6.client}
             wait_until(lambda: all(query(f"{lost} > 1").get(source) for source in everybody), what="they lose time")
             assert query("xt_tarpit_source_clients_open").keys() == everybody
-            wait_until(lambda: query("xt_tarpit_trapped_seconds_total").get(None, 0) > 0, what="the kernel has seen it")
+            wait_until(lambda: query("xt_tarpit_wasted_seconds_total").get(None, 0) > 0, what="the kernel has seen it")
             for panel in json.loads(DASHBOARD.read_text())["panels"]:
                 for target in panel["targets"]:
                     asked = target["expr"].replace("$instance", ".+").replace("$__rate_interval", "1m")
