@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""tarpit-top and tarpit-exporter: real clients are held, and seen on a terminal, in JSON and by a real Prometheus."""
+"""tarpit-top and tarpit-exporter with real clients, on a terminal, in JSON and with Prometheus."""
 
 import contextlib
 import fcntl
@@ -32,7 +32,7 @@ DASHBOARD = Path("/xt/monitor/grafana.json")
 METRICS = "http://127.0.0.1:12323/metrics"
 PROMETHEUS = "http://127.0.0.1:9090"
 NOBODY = ("setpriv", "--reuid=65534", "--clear-groups")
-# For how long the clients of the picture are held: `env SECONDS_HELD=3600` with --icount makes that of the docs.
+# How long the clients of the picture are held. The picture of the docs has 3600, with --icount.
 SECONDS_HELD = int(os.environ.get("SECONDS_HELD", "3"))
 
 
@@ -44,17 +44,17 @@ def tracefs():
 
 @pytest.fixture
 def one_processor():
-    """Nobody counts packets here: programs may use both."""
+    """No test here counts packets, so programs may use both CPUs."""
 
 
 @pytest.fixture(autouse=True)
-def nothing_left():
+def no_instance_left():
     yield
     assert not list(INSTANCES.iterdir())
 
 
-def held(lab, stack, family, address=None):
-    """A client that has written something, so that it probes."""
+def held_client(lab, stack, family, address=None):
+    """Returns a connected client with unsent data, which sends zero-window probes."""
 
     def bind(sock):
         if address:
@@ -67,12 +67,12 @@ def held(lab, stack, family, address=None):
 
 @contextlib.contextmanager
 def exporter(lab, *options, run_by=()):
-    """The exporter in the server's namespace, which answers when the block begins; the process."""
+    """Runs the exporter in the server's namespace. It serves requests when the block begins."""
     with lab.server.inside():
         argv = [*run_by, "tarpit-exporter", *options]
         process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     try:
-        wait_until(lambda: fetch(lab, METRICS), what="the exporter answers")
+        wait_until(lambda: fetch(lab, METRICS), what="the exporter serves requests")
         yield process
     finally:
         process.terminate()
@@ -92,25 +92,28 @@ def without_module(lab):
 
 
 def fetch(lab, url, **query):
-    """What an HTTP server in the server's namespace answers; nothing if there is none."""
+    """Returns the response of an HTTP server in the server's namespace, or None without one."""
     url += "?" + urllib.parse.urlencode(query) if query else ""
     with lab.server.inside(), contextlib.suppress(ConnectionError, urllib.error.URLError):
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            return answer.read().decode()
+        with urllib.request.urlopen(url, timeout=20) as response:
+            return response.read().decode()
 
 
 @contextlib.contextmanager
-def listening(lab, seconds, *options):
-    """`tarpit-top --once` beside the block, which begins when it listens; a function that gives what it has printed."""
+def top_once(lab, seconds, *options):
+    """Runs `tarpit-top --once` in parallel to the block, which begins when it traces segments.
+
+    Yields a function that waits for the program and returns its output.
+    """
     others = set(INSTANCES.iterdir())
     with lab.server.inside():
         process = subprocess.Popen(["tarpit-top", f"--once={seconds}", *options], stdout=subprocess.PIPE, text=True)
 
-    def on():
+    def is_tracing():
         new = set(INSTANCES.iterdir()) - others
         return any((instance / EVENT / "enable").read_text()[0] == "1" for instance in new)
 
-    wait_until(on, what="it listens")
+    wait_until(is_tracing, what="tarpit-top traces segments")
     yield lambda: process.communicate(timeout=60)[0]
     assert process.wait(60) == 0
 
@@ -119,42 +122,49 @@ def once(lab, seconds):
     return json.loads(lab.server.run("tarpit-top", f"--once={seconds}", "--json"))
 
 
-def test_who_is_held_is_seen(lab):
+def test_top_lists_held_clients(lab):
     with contextlib.ExitStack() as stack:
-        what = stack.enter_context(listening(lab, 5, "--json"))
-        text = stack.enter_context(listening(lab, 5))
-        ports = [held(lab, stack, family).getsockname()[1] for family in FAMILIES]
-        seen, text = json.loads(what()), text()
-    assert (seen["clients_seen"], seen["clients_evicted"], seen["trace_events_lost"]) == (2, 0, 0)
-    assert seen["counters"]["syn"] == 2 and seen["counters"]["trapped_ms"] > 0
+        output_json = stack.enter_context(top_once(lab, 5, "--json"))
+        output_text = stack.enter_context(top_once(lab, 5))
+        ports = [held_client(lab, stack, family).getsockname()[1] for family in FAMILIES]
+        report, text = json.loads(output_json()), output_text()
+    assert report["clients_seen"] == 2
+    assert report["clients_evicted"] == report["trace_events_lost"] == 0
+    assert report["counters"]["syn"] == 2 and report["counters"]["trapped_ms"] > 0
+    assert re.search("^client time wasted [0-9]+ s, 2 SYNs, [0-9]+ replies ", text, re.M), text
     netns = os.stat(lab.server.fd).st_ino
     for family, port in zip(FAMILIES, ports):
-        [row] = [row for row in seen["clients"] if row["source"] == family.client]
+        [row] = [row for row in report["clients"] if row["source"] == family.client]
         assert (row["netns"], row["source_port"], row["country"]) == (netns, port, None)
         assert (row["destination"], row["port"]) == (family.server, PORT)
         assert row["last"] in ("probe", "data") and row["segments"] >= 3
-        assert 0 < row["held"] < 6 and seen["listening_since"] <= row["since"] < row["seen"] <= seen["time"]
-        [source] = [source for source in seen["sources"] if source["source"] == family.client]
+        assert 0 < row["held"] < 6
+        assert report["listening_since"] <= row["since"] < row["seen"] <= report["time"]
+        [source] = [source for source in report["sources"] if source["source"] == family.client]
         assert (source["clients"], source["clients_open"]) == (1, 1)
         assert source["wasted"] == pytest.approx(row["held"], abs=0.01)
         line = rf"^{family.client} +{port} .*{re.escape(family.server)}.*:{PORT} .* (probe|data) "
         assert re.search(line, text, re.M), text
 
 
-def test_who_was_held_before_shows_since_when(lab):
+def test_top_includes_time_held_before_it_started(lab):
     with contextlib.ExitStack() as stack:
-        before = once(lab, 0)["counters"]["probe"]
-        held(lab, stack, V4)
-        wait_until(lambda: once(lab, 0)["counters"]["probe"] > before + 3, what="some time has passed")
-        seen = wait_until(lambda: (seen := once(lab, 1))["clients"] and seen, 60, "it is seen")
-        [client] = seen["clients"]
-        assert client["since"] < seen["listening_since"] - 0.5
+
+        def probes():
+            return once(lab, 0)["counters"]["probe"]
+
+        before = probes()
+        held_client(lab, stack, V4)
+        wait_until(lambda: probes() > before + 3, what="the client has sent probes")
+        report = wait_until(lambda: (seen := once(lab, 1))["clients"] and seen, 60, "it is listed")
+        [client] = report["clients"]
+        assert client["since"] < report["listening_since"] - 0.5
         assert client["held"] > 0.5
 
 
-def test_syns_alone_are_counted_and_not_listed(lab):
-    """The kernel does not even show them, so that a flood keeps nobody busy."""
-    with listening(lab, 2, "--json") as what:
+def test_syns_are_counted_but_not_traced(lab):
+    """The filter of the tracepoint discards SYNs, so a flood of them costs tarpit-top nothing."""
+    with top_once(lab, 2, "--json") as output:
         before = once(lab, 0)["counters"]["syn"]
         for _ in range(200):
             Puppet(lab, V4, None, src=lab.stranger(V4)).send("S")
@@ -162,48 +172,47 @@ def test_syns_alone_are_counted_and_not_listed(lab):
         assert counts
         for text in counts:
             assert re.search("^entries: 0$", text, re.M) and re.search("^read events: 0$", text, re.M), text
-        seen = json.loads(what())
-    assert seen["counters"]["syn"] >= before + 200
-    assert (seen["clients"], seen["sources"], seen["clients_seen"]) == ([], [], 0)
+        report = json.loads(output())
+    assert report["counters"]["syn"] >= before + 200
+    assert (report["clients"], report["sources"], report["clients_seen"]) == ([], [], 0)
 
 
-def test_what_came_too_fast_is_counted(lab):
-    """The kernel keeps a few thousand segments for who does not read; the others are lost, and each is known."""
+def test_top_counts_every_lost_trace_event(lab):
+    """The kernel's buffer is full after a few thousand segments while tarpit-top is stopped."""
     peer = Puppet(lab, V4, None, src=lab.stranger(V4))
     packet = peer.packet("A", payload=b"xx")
-    with listening(lab, 6, "--json") as what:
+    with top_once(lab, 6, "--json") as output:
         [instance] = INSTANCES.iterdir()
         pid = int(instance.name.rpartition("-")[2])
         os.kill(pid, signal.SIGSTOP)
         for _ in range(12000):
             lab.inject(packet)
         os.kill(pid, signal.SIGCONT)
-        seen = json.loads(what())
-    [client] = seen["clients"]
+        report = json.loads(output())
+    [client] = report["clients"]
     assert client["source"] == peer.src and client["last"] == "midstream"
-    assert seen["trace_events_lost"] > 1000
-    assert client["segments"] + seen["trace_events_lost"] == 12000
+    assert report["trace_events_lost"] > 1000
+    assert client["segments"] + report["trace_events_lost"] == 12000
 
 
-def test_what_is_missing_is_said(lab):
-    how = {"check": False}
-    for argv, status, words in (
+def test_programs_report_missing_prerequisites(lab):
+    for argv, status, message in (
         (("tarpit-top", "--once=1", "--geoip=/nowhere"), 1, "/nowhere: "),
         (("tarpit-exporter", "--geoip=/nowhere"), 1, "/nowhere: "),
         ((*NOBODY, "tarpit-top", "--once=1"), 1, "this needs root"),
         (("tarpit-top", "--sources=0"), 2, "--sources"),
         (("tarpit-exporter", "--sources=0"), 2, "--sources"),
     ):
-        done = lab.server.run(*argv, **how)
-        assert done.returncode == status and words in done.stderr, done
-    done = lab.server.run("tarpit-top", **how)
+        done = lab.server.run(*argv, check=False)
+        assert done.returncode == status and message in done.stderr, done
+    done = lab.server.run("tarpit-top", check=False)
     assert done.returncode == 1 and "--once" in done.stderr
     with without_module(lab):
-        done = lab.server.run("tarpit-top", "--once=1", **how)
+        done = lab.server.run("tarpit-top", "--once=1", check=False)
         assert done.returncode == 1 and "xt_TARPIT is not loaded" in done.stderr
 
 
-def test_it_ends_as_it_is_told(lab):
+def test_exporter_exits_on_signals(lab):
     with exporter(lab) as process:
         pass
     assert process.returncode == 0
@@ -215,10 +224,10 @@ def test_it_ends_as_it_is_told(lab):
         process.wait(20)
         [left] = INSTANCES.iterdir()
         assert left.name == f"xt_tarpit-{process.pid}"
-        once(lab, 0)  # which cleans up
+        once(lab, 0)  # removes the instance
 
 
-def test_the_module_may_go(lab):
+def test_exporter_exits_when_module_is_unloaded(lab):
     with exporter(lab) as process, without_module(lab):
         assert process.wait(20) == 1
         assert "xt_TARPIT" in process.stderr.read()
@@ -227,7 +236,7 @@ def test_the_module_may_go(lab):
 def test_exporter_serves_counters_without_tracing(lab):
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(exporter(lab, run_by=NOBODY))
-        held(lab, stack, V4)
+        held_client(lab, stack, V4)
         page = fetch(lab, METRICS)
         assert 'xt_tarpit_segments_total{class="established"} ' in page
         assert "xt_tarpit_clients" not in page
@@ -238,28 +247,29 @@ def test_exporter_serves_counters_without_tracing(lab):
         assert "xt_TARPIT is not loaded" in last
 
 
-RUDE = {
-    "a body that does not come": b"GET /metrics HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
-    "a head that does not end": b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000,
-    "no word": b"",
-    "no HTTP": b"\0" * 10_000 + b"\r\n\r\n",
+BAD_REQUESTS = {
+    "no body": b"GET /metrics HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+    "endless head": b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000,
+    "no request": b"",
+    "not HTTP": b"\0" * 10_000 + b"\r\n\r\n",
 }
 
 
-def test_rude_guests_do_not_keep_it_from_its_work(lab):
-    """More of them than it talks to at one time, who neither read nor go."""
+def test_exporter_survives_stalled_and_malformed_requests(lab):
+    """More connections than the exporter serves at a time, which neither read nor close."""
     with exporter(lab) as process, contextlib.ExitStack() as stack:
         for _ in range(5):
-            for words in RUDE.values():
+            for request in BAD_REQUESTS.values():
                 with lab.server.inside():
-                    guest = stack.enter_context(socket.create_connection(("127.0.0.1", 12323), timeout=5))
+                    client = socket.create_connection(("127.0.0.1", 12323), timeout=5)
+                stack.enter_context(client)
                 with contextlib.suppress(ConnectionError):
-                    guest.sendall(words)
-        wait_until(lambda: fetch(lab, METRICS), 60, "there is room again")
+                    client.sendall(request)
+        wait_until(lambda: fetch(lab, METRICS), 60, "the exporter serves requests again")
         assert process.poll() is None
 
 
-def test_prometheus_sees_it(lab, tmp_path):
+def test_prometheus_scrapes_clients_and_dashboard_queries(lab, tmp_path):
     config = tmp_path / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 1s}\n"
@@ -279,31 +289,33 @@ def test_prometheus_sees_it(lab, tmp_path):
         stack.callback(process.terminate)
 
         def query(text):
-            """The values that Prometheus has for this, by source."""
-            answer = fetch(lab, f"{PROMETHEUS}/api/v1/query", query=text)
-            found = json.loads(answer or '{"data": {"result": []}}')["data"]["result"]
+            """Returns the values of a query, by source."""
+            response = fetch(lab, f"{PROMETHEUS}/api/v1/query", query=text)
+            found = json.loads(response or '{"data": {"result": []}}')["data"]["result"]
             return {one["metric"].get("source"): float(one["value"][1]) for one in found}
 
         wait_until(lambda: query("up") == {None: 1}, 60, "Prometheus has scraped")
         with contextlib.ExitStack() as clients:
             for family in FAMILIES:
-                held(lab, clients, family)
+                held_client(lab, clients, family)
             wait_until(lambda: query("xt_tarpit_clients_open") == {None: 2}, what="two are held")
-            lost = "xt_tarpit_source_wasted_seconds_total"
-            everybody = {V4.client, V6.client}
-            wait_until(lambda: all(query(f"{lost} > 1").get(source) for source in everybody), what="they lose time")
-            assert query("xt_tarpit_source_clients_open").keys() == everybody
-            wait_until(lambda: query("xt_tarpit_wasted_seconds_total").get(None, 0) > 0, what="the kernel has seen it")
+            wasted = "xt_tarpit_source_wasted_seconds_total"
+            sources = {V4.client, V6.client}
+            wait_until(lambda: query(f"{wasted} > 1").keys() == sources, what="time of both is wasted")
+            assert query("xt_tarpit_source_clients_open").keys() == sources
+            total = "xt_tarpit_wasted_seconds_total"
+            wait_until(lambda: query(total).get(None, 0) > 0, what="the kernel counts time")
             for panel in json.loads(DASHBOARD.read_text())["panels"]:
                 for target in panel["targets"]:
-                    asked = target["expr"].replace("$instance", ".+").replace("$__rate_interval", "1m")
-                    wait_until(lambda asked=asked: query(asked), what=f"Prometheus answers {asked}")
-        wait_until(lambda: query("xt_tarpit_clients_open") == {None: 0}, what="both are gone")
-        assert query("xt_tarpit_source_clients_total") == dict.fromkeys(everybody, 1)
+                    expr = target["expr"].replace("$instance", ".+")
+                    expr = expr.replace("$__rate_interval", "1m")
+                    wait_until(lambda expr=expr: query(expr), what=f"a result of {expr}")
+        wait_until(lambda: query("xt_tarpit_clients_open") == {None: 0}, what="both are closed")
+        assert query("xt_tarpit_source_clients_total") == dict.fromkeys(sources, 1)
 
 
 class Terminal:
-    """A terminal with a program on it."""
+    """A terminal that runs a program."""
 
     WIDTH, HEIGHT = 100, 24
 
@@ -318,16 +330,16 @@ class Terminal:
                 os.execvp(argv[0], argv)
 
     def shows(self, pattern, limit=20):
-        """Waits until a line of the screen is like this."""
+        """Waits until the screen matches a pattern."""
 
-        def look():
+        def search():
             self.draw()
             return re.search(pattern, "\n".join(self.screen.display), re.M)
 
-        return wait_until(look, limit, f"the screen shows {pattern}")
+        return wait_until(search, limit, f"the screen shows {pattern}")
 
-    def watch(self, seconds):
-        """Draws what comes meanwhile."""
+    def draw_for(self, seconds):
+        """Draws the program's output for this time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             select.select([self.fd], [], [], left)
@@ -337,24 +349,24 @@ class Terminal:
         while select.select([self.fd], [], [], 0)[0]:
             try:
                 self.stream.feed(os.read(self.fd, 65536))
-            except OSError:  # the program has ended
+            except OSError:  # the program has exited
                 break
 
     def type(self, keys):
         os.write(self.fd, keys)
 
     def status(self):
-        """How the program has ended."""
+        """Waits until the program exits, and returns its wait status."""
 
-        def ended():
+        def exited():
             self.draw()
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             return pid and (status,)
 
-        return wait_until(ended, what="it ends")[0]
+        return wait_until(exited, what="the program exits")[0]
 
     def svg(self):
-        """A picture of it."""
+        """Returns a picture of the screen."""
         em, line = 7.2, 17
         width, height = self.WIDTH * em + 20, self.HEIGHT * line + 16
         out = [
@@ -377,8 +389,8 @@ class Terminal:
         return "\n".join([*out, "</svg>", ""])
 
 
-def test_people_see_it_on_a_terminal(fresh_lab):
-    """And it is drawn for the docs: docs/tarpit-top.svg."""
+def test_top_renders_on_a_terminal(fresh_lab):
+    """Also draws the picture for the docs, docs/tarpit-top.svg."""
     lab = fresh_lab
     more = [f"192.0.2.{n}" for n in (17, 40, 66, 101)]
     lab.client.ip(*(f"addr add {address}/24 dev c0" for address in more))
@@ -386,11 +398,11 @@ def test_people_see_it_on_a_terminal(fresh_lab):
         top = Terminal(lab.server, "tarpit-top")
         top.shows("^0 held")
         for address in (*more, V4.client, V4.client):
-            held(lab, stack, V4, address)
-            top.watch(SECONDS_HELD / 7)
-        held(lab, stack, V6)
+            held_client(lab, stack, V4, address)
+            top.draw_for(SECONDS_HELD / 7)
+        held_client(lab, stack, V6)
         top.shows("^7 held, 7 seen")
-        top.watch(SECONDS_HELD / 7)
+        top.draw_for(SECONDS_HELD / 7)
         for address in (*more, V4.client, V6.client):
             top.shows(rf"^{re.escape(address)} +\d+ .*:{PORT} ")
         Path("/out/tarpit-top.svg").write_text(top.svg(), encoding="utf-8")
@@ -402,8 +414,8 @@ def test_people_see_it_on_a_terminal(fresh_lab):
         assert top.status() == 0
 
 
-def test_the_unit_is_right():
-    """systemd reads it without complaint, and finds little that the service might do."""
+def test_unit_is_valid_and_confined():
+    """systemd accepts the unit without a warning, and rates its exposure below 3."""
     assert not sh("systemd-analyze", "verify", "--man=no", UNIT, check=False).stderr
     rating = sh("systemd-analyze", "security", "--offline=yes", UNIT)
     level = float(re.search(r"exposure level for .*: ([\d.]+)", rating)[1])
