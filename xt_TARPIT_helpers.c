@@ -41,8 +41,6 @@ static_assert(offsetof(struct xt_tarpit_pkt, is_unicast) == 45);
 static_assert(sizeof(struct xt_tarpit_path) == 8);
 static_assert(sizeof(struct xt_tarpit_wire) == 36);
 static_assert(offsetof(struct xt_tarpit_state, sources) == 16 + 8 * XT_TARPIT_TABLE_SIZE);
-static_assert(XT_TARPIT_checksum == 17);
-static_assert(XT_TARPIT_limited == 19);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 

@@ -54,8 +54,8 @@ struct xt_tarpit_path {
 };
 
 /*
- * The classes of packets, in the order of tarpit/segment_class.rs. Each is a column of the
- * statistics.
+ * The classes of packets. Each is a column of the statistics. Rust reads this list and the next one
+ * at compile time (tarpit/c_header.rs).
  */
 #define XT_TARPIT_KINDS(kind, last)						\
 	kind(syn) kind(established) kind(data) kind(probe) kind(keepalive)	\

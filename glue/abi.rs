@@ -3,10 +3,10 @@
 //! The Rust side of `xt_TARPIT_helpers.h`, which says what each item means and who may call it.
 
 use crate::tarpit::{
+    c_header::{column, helpers_value},
     Key,
     Path,
     Rule,
-    SegmentClass,
     Wire, //
 };
 use kernel::{
@@ -28,7 +28,7 @@ pub(super) struct Ctx {
 }
 
 /// `XT_TARPIT_TABLE_SIZE`: of 10,000 sources at a time, two or three share a rate limit.
-pub(super) const TABLE_SIZE: usize = 4096;
+pub(super) const TABLE_SIZE: usize = helpers_value("XT_TARPIT_TABLE_SIZE");
 
 /// `struct xt_tarpit_state`.
 #[repr(C)]
@@ -65,15 +65,14 @@ static_assert!(size_of::<Wire>() == 36);
 static_assert!(core::mem::offset_of!(State, sources) == 16 + 8 * TABLE_SIZE);
 static_assert!(size_of::<Key>() == 16);
 static_assert!(size_of::<Rule>() == 8);
-static_assert!(SegmentClass::Checksum as u32 == 17);
 
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;
 
-/// `XT_TARPIT_limited`: the columns of the classes come first.
-pub(super) const LIMITED: u32 = 19;
+/// `XT_TARPIT_limited`.
+pub(super) const LIMITED: u32 = column("limited") as u32; // CAST: widening
 /// `XT_TARPIT_failed`.
-pub(super) const FAILED: u32 = 20;
+pub(super) const FAILED: u32 = column("failed") as u32; // CAST: widening
 
 /// `NF_DROP`: the caller frees the packet.
 pub(super) const NF_DROP: c_uint = 0;

@@ -21,6 +21,7 @@
 //! Imports run one way, from the decision down to values: `decide`; `hold`, `honeypot`, `freeze`;
 //! `reply`; `policy`, `isn`, `env`; `tcp`; `ip`; and files that import nothing of the core.
 
+pub mod c_header;
 mod checksum;
 mod decide;
 mod drop_reason;

@@ -23,13 +23,15 @@ const TIMESTAMPS_LEN: u16 = 12;
 
 /// The values of a rule, as xt_TARPIT.h defines them.
 mod value {
-    pub(super) const VARIANT_TARPIT: u8 = 0;
-    pub(super) const VARIANT_HONEYPOT: u8 = 1;
-    pub(super) const VARIANT_RESET: u8 = 2;
-    pub(super) const PROFILE_HOLD: u8 = 0;
-    pub(super) const PROFILE_LINUX: u8 = 1;
-    pub(super) const FLAG_DRIP: u8 = 1;
-    pub(super) const FLAG_HAIRPIN: u8 = 2;
+    use super::super::c_header::rule_value;
+
+    pub(super) const VARIANT_TARPIT: u8 = rule_value("XT_TARPIT_TARPIT");
+    pub(super) const VARIANT_HONEYPOT: u8 = rule_value("XT_TARPIT_HONEYPOT");
+    pub(super) const VARIANT_RESET: u8 = rule_value("XT_TARPIT_RESET");
+    pub(super) const PROFILE_HOLD: u8 = rule_value("XT_TARPIT_PROFILE_HOLD");
+    pub(super) const PROFILE_LINUX: u8 = rule_value("XT_TARPIT_PROFILE_LINUX");
+    pub(super) const FLAG_DRIP: u8 = rule_value("XT_TARPIT_DRIP");
+    pub(super) const FLAG_HAIRPIN: u8 = rule_value("XT_TARPIT_HAIRPIN");
 }
 
 /// The data of a rule as user space writes it: `struct xt_tarpit_tginfo_v1` of xt_TARPIT.h.

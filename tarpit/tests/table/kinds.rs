@@ -220,9 +220,15 @@ fn what_is_no_segment_has_the_name_of_the_reason() {
 }
 
 #[test]
-fn a_kind_is_the_number_of_its_column() {
-    // As XT_TARPIT_KINDS in xt_TARPIT_helpers.h has them.
-    for (column, class) in [
+fn a_class_has_the_number_and_the_name_of_its_counter() {
+    let header = include_str!("../../../xt_TARPIT_helpers.h");
+    let counters = header.split_whitespace().filter_map(|word| {
+        ["kind(", "last("]
+            .into_iter()
+            .find_map(|list| word.strip_prefix(list))?
+            .strip_suffix(')')
+    });
+    let classes = [
         SegmentClass::Syn,
         SegmentClass::Established,
         SegmentClass::Data,
@@ -242,9 +248,7 @@ fn a_kind_is_the_number_of_its_column() {
         SegmentClass::NotOurs,
         SegmentClass::Checksum,
     ]
-    .into_iter()
-    .enumerate()
-    {
-        assert_eq!(class as usize, column);
-    }
+    .map(|class| (class as usize, format!("{class:?}").to_lowercase()));
+    let counters: Vec<_> = counters.map(String::from).enumerate().collect();
+    assert_eq!(classes.as_slice(), counters);
 }
