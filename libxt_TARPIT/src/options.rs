@@ -267,42 +267,6 @@ mod tests {
         text(|out| save(out, rule))
     }
 
-    /// The rule that these words make, as libxtables reads them; nothing if it refuses one.
-    fn restored(words: &str) -> Option<Rule> {
-        let mut rule = PLAIN;
-        let mut used: Vec<&Entry> = Vec::new();
-        let mut words = words.split_whitespace();
-        while let Some(word) = words.next() {
-            let name = word.strip_prefix("--")?;
-            let option = OPTIONS.iter().find(|option| option.name.text == name)?;
-            if used.iter().any(|other| other.excludes(option)) {
-                return None;
-            }
-            used.push(option);
-            match option.sets {
-                Sets::Variant(variant) => rule.variant = variant,
-                Sets::Profile => rule.profile = profile(words.next()?.bytes())?,
-                Sets::Flag(flag) => rule.flags |= flag,
-                Sets::Ttl => rule.ttl = words.next()?.parse().ok()?,
-                Sets::Window => rule.window = words.next()?.parse().ok()?,
-            }
-        }
-        Some(rule)
-    }
-
-    /// Every member, so that a new one does not build until it is here.
-    fn members(rule: &Rule) -> (u8, u8, u8, u8, u16, [u8; 2]) {
-        let &Rule {
-            variant,
-            profile,
-            flags,
-            ttl,
-            window,
-            reserved,
-        } = rule;
-        (variant, profile, flags, ttl, window, reserved)
-    }
-
     #[test]
     fn variants_are_those_of_xtables_addons() {
         let table: Vec<_> = OPTIONS
@@ -378,40 +342,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_restores_the_very_rule_or_nothing() {
-        let mut restorable = 0;
-        // All of three bytes would be too many.
-        let bytes = [0, 1, 2, 3, 4, 0x80, u8::MAX];
-        for number in 0..bytes.len().pow(3) {
-            let digit = |place: u32| bytes[number / bytes.len().pow(place) % bytes.len()];
-            let (variant, profile, flags) = (digit(0), digit(1), digit(2));
-            for (ttl, window, reserved) in [
-                (0, 0, [0, 0]),
-                (255, 0, [0, 0]),
-                (0, u16::MAX, [0, 0]),
-                (0, 0, [0, 7]),
-            ] {
-                let rule = Rule {
-                    variant,
-                    profile,
-                    flags,
-                    ttl,
-                    window,
-                    reserved,
-                };
-                let words = saved(&rule);
-                if let Some(back) = restored(&words) {
-                    assert_eq!(members(&back), members(&rule), "{words}");
-                    restorable += 1;
-                }
-            }
-        }
-        // Two profiles, drip, and the two other modes; each with hairpin and without; each with
-        // nothing, ttl or window, but reset's and drip's two.
-        assert_eq!(restorable, 5 * 2 * 3 - 2 * 2);
-    }
-
-    #[test]
     fn what_is_not_known_is_named() {
         for (rule, shown) in [
             (
@@ -454,6 +384,67 @@ mod tests {
         assert!(OPTIONS
             .iter()
             .all(|option| !"unknown-".starts_with(option.name.text)));
+    }
+
+    #[test]
+    fn each_value_of_the_header_belongs_to_the_option_of_its_name() {
+        let mut words = include_str!("../../xt_TARPIT.h")
+            .split_whitespace()
+            .peekable();
+        let mut of_header = Vec::new();
+        while let Some(word) = words.next() {
+            let Some(name) = word.strip_prefix("XT_TARPIT_") else {
+                continue;
+            };
+            words.next_if_eq(&"=");
+            let value = words.peek().map_or("", |value| value.trim_end_matches(','));
+            let value = match value.strip_prefix("0x") {
+                Some(digits) => u8::from_str_radix(digits, 16),
+                None => value.parse(),
+            };
+            if let Ok(value) = value {
+                of_header.push((name.to_lowercase(), value));
+            }
+        }
+        let mut of_options = Vec::new();
+        for option in &OPTIONS {
+            match option.sets {
+                Sets::Variant(value) | Sets::Flag(value) => {
+                    of_options.push((option.name.text.to_string(), value));
+                }
+                Sets::Profile => of_options.extend(
+                    PROFILES
+                        .iter()
+                        .map(|(word, value)| (format!("profile_{}", word.text), *value)),
+                ),
+                Sets::Ttl | Sets::Window => {}
+            }
+        }
+        assert_eq!(of_options.len(), 7);
+        of_header.sort_unstable();
+        of_options.sort_unstable();
+        assert_eq!(of_header, of_options);
+    }
+
+    #[test]
+    fn the_man_page_has_each_option() {
+        let page = include_str!("../libxt_TARPIT.man");
+        let described: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix(r"\fB\-\-"))
+            .collect();
+        let expected = OPTIONS.iter().map(|option| {
+            let name = option.name.text;
+            match option.sets {
+                Sets::Variant(_) | Sets::Flag(_) => format!(r"{name}\fP"),
+                Sets::Ttl | Sets::Window => format!(r"{name}\fP \fIn\fP"),
+                Sets::Profile => {
+                    let values = PROFILES.map(|(word, _)| format!(r"\fB{}\fP", word.text));
+                    format!(r"{name}\fP {{{}}}", values.join("|"))
+                }
+            }
+        });
+        assert_eq!(described, expected.collect::<Vec<_>>());
     }
 
     #[test]

@@ -338,6 +338,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 #[cfg(test)]
+mod same_rules;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
