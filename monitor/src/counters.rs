@@ -72,9 +72,54 @@ impl Counters {
     }
 }
 
+/// The names of the counters in the module's sources, in their order.
+#[cfg(test)]
+pub fn of_module() -> (Vec<&'static str>, Vec<&'static str>) {
+    let lists = |lists: [&'static str; 2]| {
+        let words = include_str!("../../xt_TARPIT_helpers.h").split_whitespace();
+        let names = words.filter_map(move |word| {
+            let name = lists.iter().find_map(|list| word.strip_prefix(list))?;
+            name.strip_prefix('(')?.strip_suffix(')')
+        });
+        names.collect()
+    };
+    (lists(["kind", "last"]), lists(["column", "column"]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::SegmentClass;
+
+    #[test]
+    fn names_are_those_of_the_module() {
+        let (classes, others) = of_module();
+        assert_eq!(others, TOTALS);
+        for class in SegmentClass::ALL {
+            assert!(classes.contains(&class.name()), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn docs_have_the_counters_of_the_module_in_their_order() {
+        let page = include_str!("../../docs/monitoring.md");
+        let (counters, tracepoint) = page.split_once("\n## Tracepoint").unwrap();
+        let rows = |after: &str| -> Vec<_> {
+            let (_, table) = counters.split_once(after).unwrap();
+            let rows = table.trim_start().lines().skip(1);
+            let rows = rows.map_while(|row| row.strip_prefix("| `")?.split('`').next());
+            rows.collect()
+        };
+        let (classes, others) = of_module();
+        assert_eq!(rows("| column | counts packets that are |"), classes);
+        assert_eq!(rows("| column | counts |"), others);
+
+        // The examples have classes by their numbers.
+        let number = |name: &str| classes.iter().position(|class| *class == name).unwrap();
+        let (first, last) = (number("established"), number("midstream"));
+        assert!(tracepoint.contains(&format!("'kind >= {first} && kind <= {last}'")));
+        assert!(tracepoint.contains(&format!("/args.kind == {first}/")));
+    }
 
     #[test]
     fn sums_over_cpus() {

@@ -163,11 +163,13 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::of_module;
     use crate::report::sample;
 
     #[test]
-    fn man_page_lists_every_metric() {
-        let page = include_str!("../tarpit-exporter.8.in");
+    fn man_page_and_docs_list_every_metric() {
+        let man = include_str!("../tarpit-exporter.8.in");
+        let docs = include_str!("../../docs/monitoring.md");
         let text = metrics(&sample());
         for line in text
             .lines()
@@ -175,7 +177,29 @@ mod tests {
         {
             let name = line.split(' ').next().unwrap();
             let fits = |word: &str| word == name || word == format!(r"\fB{name}\fP");
-            assert!(page.split([' ', ',', '"', '{', '\n']).any(fits), "{name}");
+            assert!(man.split([' ', ',', '"', '{', '\n']).any(fits), "{name}");
+            assert!(docs.split(['`', '{']).any(fits), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_counter_of_the_module_is_a_metric() {
+        let (classes, others) = of_module();
+        let names = || classes.iter().chain(&others);
+        let mut report = sample();
+        report.counters = names().map(|name| name.to_string()).zip(1001..).collect();
+        let text = metrics(&report);
+        let values: Vec<_> = text
+            .lines()
+            .filter_map(|line| Some(line.rsplit_once(' ')?.1))
+            .collect();
+        for (name, value) in names().zip(1001_u64..) {
+            let value = match *name {
+                "trapped_ms" => (value as f64 / 1000.0).to_string(),
+                _ => value.to_string(),
+            };
+            let count = values.iter().filter(|found| **found == value).count();
+            assert_eq!(count, 1, "{name}\n{text}");
         }
     }
 

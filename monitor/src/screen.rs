@@ -200,8 +200,24 @@ pub fn plain_text(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::of_module;
     use crate::report::sample;
     use ratatui::{backend::TestBackend, Terminal};
+
+    #[test]
+    fn each_figure_of_the_summary_is_a_counter_of_the_module() {
+        let (classes, others) = of_module();
+        let names = classes.into_iter().chain(others);
+        let mut report = sample();
+        report.counters = names.map(|name| (name.to_string(), 70_000)).collect();
+        let [_, replies, bytes] = summary(&report);
+        assert_eq!(
+            replies,
+            "client time wasted 1 min 10 s, 70000 SYNs, \
+             70000 replies (70000 limited, 70000 refused, 70000 failed)"
+        );
+        assert_eq!(bytes, "70.0 KB in, 70.0 KB out");
+    }
 
     /// Draws the sample on a screen of this size, and returns the lines of the screen.
     fn draw_sample(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {

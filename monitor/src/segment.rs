@@ -159,6 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_has_the_fields_that_the_module_writes() {
+        let module = include_str!("../../xt_TARPIT_trace.h");
+        let format = module.split('"').find(|text| text.starts_with("netns="));
+        let names = |text: &str| -> Vec<_> {
+            let fields = text.split(' ');
+            fields
+                .map(|field| field.split('=').next().unwrap().to_string())
+                .collect()
+        };
+        assert_eq!(names(format.unwrap()), names(PROBE));
+    }
+
+    #[test]
     fn parses_number_of_lost_events() {
         assert_eq!(Line::parse("CPU:1 [LOST 4711 EVENTS]"), Line::Lost(4711));
         assert_eq!(Line::parse("CPU:0 [LOST EVENTS]"), Line::Lost(1));

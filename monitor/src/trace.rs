@@ -190,6 +190,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn the_event_is_that_of_the_module() {
+        let module = include_str!("../../xt_TARPIT_trace.h");
+        let name = |before: &str, after| {
+            let (_, rest) = module.split_once(before).unwrap();
+            rest.split(after).next().unwrap()
+        };
+        let (system, event) = (
+            name("#define TRACE_SYSTEM ", '\n'),
+            name("TRACE_EVENT(", ','),
+        );
+        assert_eq!(EVENTS[0], format!("events/{system}/{event}"));
+    }
+
+    #[test]
     fn filter_selects_connection_classes() {
         let counters = Counters {
             names: ["syn", "established", "data", "truncated", "rst"]
