@@ -25,7 +25,7 @@ programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT monitor
 roots := xt_TARPIT.rs compat/kernel/lib.rs compat/compiler_builtins.rs
 linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
-scripts := $(wildcard tools/metadata tools/dkms tests/machine tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/compat tests/provoke/all .ci/run \
+scripts := $(wildcard tools/metadata tools/dkms $(filter-out %/share-row,$(wildcard tests/inside/*)) tests/packages tests/init tests/demo tests/fuzz tests/host tests/panics tests/compat tests/provoke/all .ci/run \
 	compat/rust-flags compat/precompile compat/check-object \
 	libxt_TARPIT/man-page libxt_TARPIT/check-so libxt_TARPIT/tests/cli.sh)
 
@@ -129,7 +129,8 @@ format: ## formats everything
 lint: ## clippy on core, extension and module (the kernel's lint set), shellcheck, the count of unsafe code, commands in documents
 	@set -e; for crate in $(linted); do (set -x; cd $$crate && $(CARGO) clippy --locked --all-targets -- $(clippy_flags)); done
 	@$(kbuild) CLIPPY=1 CLIPPY_CONF_DIR="$(CURDIR)" KRUSTFLAGS=-Dwarnings modules
-	shellcheck $(scripts)
+	shellcheck -x $(scripts)
+	shellcheck -xa tests/machine # and the files of tests/lib, in which it is one script
 	tests/unsafe
 	tests/commands
 	@for crate in $(linted); do grep -qx 'version = "$(version)"' $$crate/Cargo.toml || \
