@@ -44,7 +44,10 @@ static_assert(offsetof(struct xt_tarpit_state, sources) == 16 + 8 * XT_TARPIT_TA
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
-/* For a packet that NAT has changed. A function of its own, so that others have no such variable. */
+/*
+ * For a packet that NAT has changed. A function of its own, so that others have no such
+ * variable.
+ */
 static noinline unsigned int target_behind_nat(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
 					       struct xt_tarpit_pkt *pkt)
 {

@@ -96,7 +96,10 @@ static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb,
 #endif
 }
 
-/* Clears up to 64 bytes by stores of words. For one memset() GCC would start a string instruction. */
+/*
+ * Clears up to 64 bytes by stores of words. For one memset() GCC would start a string
+ * instruction.
+ */
 static __always_inline void clear(void *to, size_t len)
 {
 	memset(to, 0, len / 2);

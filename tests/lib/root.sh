@@ -12,6 +12,7 @@ build_packages=(
 	libxtables-dev iptables man-db groff shellcheck gnuplot-nox
 	liblwip-dev
 	clang lld llvm
+	codespell sparse perl python3-pip
 )
 [[ -z $only_demo || $TARPIT_BUILD != own ]] || build_packages=(
 	ca-certificates make gcc libc6-dev pkgconf kmod rsync cpio xz-utils
@@ -104,4 +105,19 @@ need_metadata() {
 	say "metadata of kernel $(release) (about two minutes, once)"
 	quietly metadata in_tree make -s metadata KDIR="$(kdir)"
 	touch "$made"
+}
+
+### The programs of `make lint` that are in no package
+
+linters_key() {
+	key "$(recipe make_linters)" "$(root_key)" "$(<"$repo/tests/requirements.txt")"
+}
+
+make_linters() { enter /src/tests/inside/linters "${1##*/}"; }
+
+# need_linters: puts them into the PATH of enter().
+need_linters() {
+	product linters "$(linters_key)" "ruff, and the kernel's checkpatch.pl"
+	LINTERS=/cache/linters-$(linters_key)
+	export LINTERS
 }

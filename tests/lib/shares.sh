@@ -19,6 +19,9 @@ share() {
 	begin=$(date +%s%N)
 	quietly share in_tree make KDIR="$(kdir)" modules
 	built=$((($(date +%s%N) - begin) / 100000000))
+	say "sparse"
+	quietly sparse in_tree make KDIR="$(kdir)" sparse
+	grep -a '^lint: ' "$cache/log/sparse" || true # where the headers cannot run it
 	say "a share of the scenarios"
 	boot smp 1500 "$out/smp" env ROUNDS=1 "${pytest[@]}" --junitxml=/out/junit.xml "${kernel_share[@]}" || status=1
 	say "a day of hold"

@@ -114,11 +114,13 @@ check() {
 	need_host
 	lock
 	need_root
+	need_linters
 	say "formatter"
 	quietly fmt in_tree make fmt
 	need_metadata
-	say "lints: clippy on core, extension and module; shellcheck"
+	say "lints: clippy on core, extension and module; shellcheck, ruff, checkpatch, codespell"
 	quietly lint in_tree make KDIR="$(kdir)" lint
+	grep -a '^lint: ' "$cache/log/lint" || true # what is not checked in this root
 	say "tests on the host: core and extension"
 	quietly test in_tree make test
 	grep -aE '^test result:|^[0-9]+ passed' "$cache/log/test"

@@ -19,8 +19,20 @@ import subprocess
 import sys
 import time
 
-import wire
-from lab import FAMILIES, FIRST_WINDOW, PEER, PORT, V4, Capture, Lab, Puppet, load_peer, sh, unload, wait_until
+from lab import (
+    FAMILIES,
+    FIRST_WINDOW,
+    PEER,
+    PORT,
+    V4,
+    Capture,
+    Lab,
+    Puppet,
+    load_peer,
+    sh,
+    unload,
+    wait_until,
+)
 
 CASES = ("syn", "probe", "data1400", "gso64k")
 # What follows -j, and the hooks in which the target can be.

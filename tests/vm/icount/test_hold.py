@@ -41,8 +41,8 @@ class Case:
         return f"{self.family.name}, {self.what}, RTT {self.rtt * 1000:.0f} ms, {stamps}"
 
 
-def cases(whats):
-    everything = itertools.product(FAMILIES, whats, RTTS, (True, False))
+def cases(subjects):
+    everything = itertools.product(FAMILIES, subjects, RTTS, (True, False))
     return pytest.mark.parametrize("case", [Case(*case) for case in everything], ids=str)
 
 

@@ -80,7 +80,7 @@ def test_nothing_of_the_peers_packet_is_in_the_answer(lab, family, mode, place):
     with lab.capture(family, both=False) as capture:
         answers = list(conversation(lab, family, capture, mode, dst, TARGETS[mode, place]))
     assert len(answers) >= 3
-    for asked, answer in answers:
+    for _, answer in answers:
         tcp = answer.raw[family.header :]
         assert (answer.tos, answer.ttl, answer.reserved, tcp[18:20]) == (0, PLACES[place][2], 0, b"\0\0"), answer
         # Linux' promise of ECN is the one thing, of the profile that plays Linux.

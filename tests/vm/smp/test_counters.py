@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import wire
-from lab import FAMILIES, MODES, PORT, V4, Lab, Puppet, for_each, sh, wait_until
+from lab import FAMILIES, MODES, PORT, V4, Lab, Puppet, sh, wait_until
 from test_silence import fragments
 
 KINDS = """syn established data probe keepalive ack fin rst synack midstream

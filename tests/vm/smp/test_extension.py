@@ -10,7 +10,18 @@ import struct
 from pathlib import Path
 
 import pytest
-from lab import FIRST_WINDOW, PEER, PEERS_LIBDIR, PLUGINS_LIBDIR, V4, Host, sh, tcp_info, unload, wait_until
+from lab import (
+    FIRST_WINDOW,
+    PEER,
+    PEERS_LIBDIR,
+    PLUGINS_LIBDIR,
+    V4,
+    Host,
+    sh,
+    tcp_info,
+    unload,
+    wait_until,
+)
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
 # Another libxtables and C library, where both families load the same extension.

@@ -19,7 +19,6 @@ from lab import (
     FAMILIES,
     PORT,
     V4,
-    Lab,
     Puppet,
     alive,
     for_each,

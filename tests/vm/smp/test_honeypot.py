@@ -2,14 +2,12 @@
 """The honeypot: it takes whatever a client sends, with an open window, and never says a word."""
 
 import socket
-import time
 
 import pytest
 import wire
 from lab import (
     ESTABLISHED,
     FAMILIES,
-    PORT,
     Lab,
     Puppet,
     alive,

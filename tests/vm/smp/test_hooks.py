@@ -12,7 +12,20 @@ import socket
 import pytest
 import wire
 from lab import (
-    ESTABLISHED, FAMILIES, FIRST_WINDOW, KERNEL, MODES, PORT, V4, V6, Host, Lab, Puppet, for_each, tcp_info, wait_until,
+    ESTABLISHED,
+    FAMILIES,
+    FIRST_WINDOW,
+    KERNEL,
+    MODES,
+    PORT,
+    V4,
+    V6,
+    Host,
+    Lab,
+    Puppet,
+    for_each,
+    tcp_info,
+    wait_until,
 )  # fmt: skip
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")

@@ -30,7 +30,19 @@ from pathlib import Path
 
 import pytest
 import wire
-from lab import FAMILIES, KERNEL, PORT, SANITIZER, V4, Capture, Lab, Puppet, module_users, sh, wait_until
+from lab import (
+    FAMILIES,
+    KERNEL,
+    PORT,
+    SANITIZER,
+    V4,
+    Capture,
+    Lab,
+    Puppet,
+    module_users,
+    sh,
+    wait_until,
+)
 from test_memory import STRIDE, Batch
 
 pytestmark = pytest.mark.once

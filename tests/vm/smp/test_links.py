@@ -12,7 +12,18 @@ import struct
 import pytest
 import wire
 from lab import (
-    FAMILIES, FIRST_WINDOW, MODES, PORT, V4, V6, Capture, Lab, Puppet, for_each, link, sh, tcp_info, wait_until,
+    FIRST_WINDOW,
+    MODES,
+    V4,
+    V6,
+    Capture,
+    Lab,
+    Puppet,
+    for_each,
+    link,
+    sh,
+    tcp_info,
+    wait_until,
 )  # fmt: skip
 
 HOOKS = {"INPUT": "filter", "PREROUTING": "raw"}

@@ -9,7 +9,18 @@ import socket
 import struct
 
 import pytest
-from lab import FAMILIES, FIRST_WINDOW, V4, Lab, Puppet, module_users, sh, slab_kb, tcp_info, wait_until
+from lab import (
+    FAMILIES,
+    FIRST_WINDOW,
+    V4,
+    Lab,
+    Puppet,
+    module_users,
+    sh,
+    slab_kb,
+    tcp_info,
+    wait_until,
+)
 
 pytestmark = pytest.mark.once
 

@@ -59,10 +59,10 @@ def test_reply_has_no_trace_of_the_packets_class(fresh_lab, family):
         puppet = Puppet(fresh_lab, family, capture)
         ip = {"tos": 0xFF, "ttl": 200} if family is V4 else {"tos": 0xFF, "ttl": 200, "label": 0xABCDE}
         puppet.send("S", -1, ip=ip)
-        answer = puppet.answer()
-        puppet.their_isn = answer.seq
+        syn_ack = puppet.answer()
+        puppet.their_isn = syn_ack.seq
         puppet.send("PA", payload=b"x" * 30, ip=ip)
-        for answer in (answer, puppet.answer()):
+        for answer in (syn_ack, puppet.answer()):
             assert (answer.tos, answer.ttl) == (0, 64)
             assert family is V4 or answer.label not in (0, 0xABCDE), "a label of its own"
         if family is V4:

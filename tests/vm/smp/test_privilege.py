@@ -8,7 +8,20 @@ import struct
 import threading
 
 import pytest
-from lab import FAMILIES, PORT, V4, V6, Lab, Puppet, kernel_kb, module_users, sh, tcp_info, unload, wait_until
+from lab import (
+    FAMILIES,
+    PORT,
+    V4,
+    V6,
+    Lab,
+    Puppet,
+    kernel_kb,
+    module_users,
+    sh,
+    tcp_info,
+    unload,
+    wait_until,
+)
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
 RULE = "-A INPUT -p tcp --dport 23 -j TARPIT"

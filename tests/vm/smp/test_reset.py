@@ -4,8 +4,7 @@
 import socket
 
 import pytest
-import wire
-from lab import FAMILIES, PORT, Lab, Puppet, for_each, wait_until
+from lab import FAMILIES, PORT, Lab, Puppet, for_each
 
 RESET, REJECT, SERVICE = 2300, 2301, 2302
 TARGETS = {RESET: ("TARPIT", "--reset"), REJECT: ("REJECT", "--reject-with", "tcp-reset")}

@@ -12,6 +12,7 @@ import pytest
 import wire
 from lab import FIRST_WINDOW, PORT, V4, V6, Puppet, for_each, wait_until
 
+
 def options_of(puppet):
     """IPv4: three no-operations and the end of the list; IPv6: the same as hop-by-hop options."""
     return {"opts": b"\1\1\1\0"} if ":" not in puppet.src else {"extensions": [(0, b"\0\1\4" + bytes(4))]}
