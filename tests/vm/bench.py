@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measures for `make bench`, inside the guest: what a packet costs, in instructions (docs/performance.md).
+"""Measures for `make bench`, inside the guest: what a packet costs, in instructions
+(docs/performance.md).
 
-The clock counts instructions, so the time that a row of packets takes is what they cost: from the generator's send
-to the end of the reply's way. All of it happens within sendmmsg(), on one processor: a packet socket gives each packet
-to a veth, whose other end is the server; the reply comes back over the same veth and is dropped by nftables as soon as
-it arrives. /out gets bench.json and bench.txt; `bench.py processors`, on two of them, processors.txt.
+The clock counts instructions, so the time that a row of packets takes is what they cost: from the
+generator's send to the end of the reply's way. All of it happens within sendmmsg(), on one
+processor: a packet socket gives each packet to a veth, whose other end is the server; the reply
+comes back over the same veth and is dropped by nftables as soon as it arrives. /out gets bench.json
+and bench.txt; `bench.py processors`, on two of them, processors.txt.
 """
 
 import ctypes
@@ -48,7 +50,9 @@ HOOKS = {
     "forward": ("filter", "FORWARD"),
     "raw": ("raw", "PREROUTING"),
 }
-PLACES = [(hook, target) for hook in HOOKS for target, (_, hooks) in TARGETS.items() if hook in hooks]
+PLACES = [
+    (hook, target) for hook in HOOKS for target, (_, hooks) in TARGETS.items() if hook in hooks
+]
 ROUNDS = 3
 CALLS, BATCH = 4, 1000  # of packets, in a round
 SPREAD = 0.005  # of what rounds may differ by
@@ -61,7 +65,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Bench(Lab):
-    """The lab without rules; replies are dropped where they arrive, and no neighbour is ever asked for."""
+    """The lab without rules; replies are dropped where they arrive, and no neighbour is ever
+    asked for.
+    """
 
     def __init__(self):
         super().__init__()
@@ -86,7 +92,9 @@ class Bench(Lab):
 
     def arrived(self):
         """How many packets have come back so far."""
-        (line,) = (line for line in self.client.proc("dev").splitlines() if line.strip().startswith("c0:"))
+        (line,) = (
+            line for line in self.client.proc("dev").splitlines() if line.strip().startswith("c0:")
+        )
         return int(line.split()[2])
 
 
@@ -99,10 +107,14 @@ table netdev sink {
 
 
 def frame(lab, family, hook, target, case):
-    """What is sent again and again. It is tried once, since what is counted later is only that an answer comes."""
+    """What is sent again and again. It is tried once, since what is counted later is only that
+    an answer comes.
+    """
     mss = 1448 if family is V4 else 1428
     with Capture(lab.client, "c0", family) as capture:
-        puppet = Puppet(lab, family, capture, dst=family.nobody if hook == "forward" else family.server)
+        puppet = Puppet(
+            lab, family, capture, dst=family.nobody if hook == "forward" else family.server
+        )
         ours = target.startswith("xt_TARPIT")
         if case != "syn" and ours:
             puppet.connect()
@@ -134,7 +146,9 @@ def check(puppet, target, case):
     answer = puppet.answer()
     assert answer.flags == ("SA" if case == "syn" else "A"), answer
     if target.startswith("xt_TARPIT"):
-        assert answer.ack - puppet.isn - 1 & 0xFFFFFFFF == (0 if case == "syn" else FIRST_WINDOW), answer
+        assert answer.ack - puppet.isn - 1 & 0xFFFFFFFF == (0 if case == "syn" else FIRST_WINDOW), (
+            answer
+        )
         assert answer.window == {"syn": FIRST_WINDOW, "probe": 1}.get(case, 0), answer
 
 
@@ -145,7 +159,9 @@ class Row:
         self.data = ctypes.create_string_buffer(data, len(data))
         self.vector = (ctypes.c_uint64 * 2)(ctypes.addressof(self.data), len(data))
         # struct mmsghdr: msghdr of 56 bytes, msg_len and padding.
-        one = struct.pack("=QIIQQQQiiII", 0, 0, 0, ctypes.addressof(self.vector), 1, 0, 0, 0, 0, 0, 0)
+        one = struct.pack(
+            "=QIIQQQQiiII", 0, 0, 0, ctypes.addressof(self.vector), 1, 0, 0, 0, 0, 0, 0
+        )
         self.messages = ctypes.create_string_buffer(one * BATCH, len(one) * BATCH)
 
     def send(self, sock):
@@ -158,7 +174,9 @@ class Row:
 
 
 def measure(lab, data, answers):
-    """The instructions that a packet takes, in each round; `answers` is how many answers each packet gets."""
+    """The instructions that a packet takes, in each round; `answers` is how many answers each
+    packet gets.
+    """
     row, sock = Row(data), lab.sock.fileno()
     row.send(sock)
     rounds = []
@@ -172,7 +190,9 @@ def measure(lab, data, answers):
 
 
 class Flows:
-    """Rows of SYNs of which each is of another connection: other ports within a row, other addresses from row to row."""
+    """Rows of SYNs of which each is of another connection: other ports within a row, other
+    addresses from row to row.
+    """
 
     def __init__(self, lab, family):
         with Capture(lab.client, "c0", family) as capture:
@@ -185,9 +205,14 @@ class Flows:
         self.row = Row(frames[0])
         start = ctypes.addressof(self.memory)
         self.vectors = (ctypes.c_uint64 * (2 * BATCH))()
-        self.vectors[::2], self.vectors[1::2] = range(start, start + len(self.data), self.size), [self.size] * BATCH
+        self.vectors[::2], self.vectors[1::2] = (
+            range(start, start + len(self.data), self.size),
+            [self.size] * BATCH,
+        )
         for i in range(BATCH):
-            struct.pack_into("=Q", self.row.messages, i * 64 + 16, ctypes.addressof(self.vectors) + i * 16)
+            struct.pack_into(
+                "=Q", self.row.messages, i * 64 + 16, ctypes.addressof(self.vectors) + i * 16
+            )
 
     def frame(self, source, port):
         self.puppet.src, self.puppet.sport, self.puppet.clock = source, port, 1000
@@ -197,13 +222,16 @@ class Flows:
         """Sends so many SYNs; the instructions that one takes."""
         took, before = 0, None
         for i in range(count // BATCH):
-            source = self.family.phantom[:-1] + (f"{1 + i % 250}" if self.family is V4 else f"{1 + i % 250:x}")
+            source = self.family.phantom[:-1] + (
+                f"{1 + i % 250}" if self.family is V4 else f"{1 + i % 250:x}"
+            )
             new = self.frame(source, 1000 * (i // 250))
             if before is None:
                 before = self.frame(self.family.phantom, 0)
             ports = slice(*self.port_bytes())
             for at, (old, octet) in enumerate(zip(before, new)):
-                # The same in all frames but for the ports, whose first octet moves on after 250 rows.
+                # The same in all frames but for the ports, whose first octet moves on after 250
+                # rows.
                 if old != octet and not ports.start <= at < ports.stop:
                     self.data[at :: self.size] = bytes([octet]) * BATCH
             if i % 250 == 0:
@@ -238,8 +266,11 @@ def flat(lab):
         grown = {name: value - memory[name] for name, value in kept().items()}
         spread = max(cost.values()) / min(cost.values()) - 1
         costs = ", ".join(f"{count:,}: {round(each):,}" for count, each in cost.items())
-        found.append(f"IPv{family.name[-1]}, a SYN in INPUT by the number of connections: {costs} ({spread:.2%}); "
-                     f"a million left {grown} KB")
+        found.append(
+            f"IPv{family.name[-1]}, a SYN in INPUT by the number of connections: {costs} "
+            f"({spread:.2%}); "
+            f"a million left {grown} KB"
+        )
         assert spread <= FLAT, found[-1]
         assert max(grown.values()) <= NOISE_KB, found[-1]
     return found
@@ -248,25 +279,40 @@ def flat(lab):
 def kept():
     """Kernel memory in KB, by kind."""
     lines = (line.split() for line in open("/proc/meminfo", encoding="ascii"))
-    return {name[:-1]: int(value) for name, value, *_ in lines if name in ("Slab:", "Percpu:", "KernelStack:")}
+    return {
+        name[:-1]: int(value)
+        for name, value, *_ in lines
+        if name in ("Slab:", "Percpu:", "KernelStack:")
+    }
 
 
 def rows(lab, target):
     """Measures a target wherever it can be."""
     for family, hook in itertools.product(FAMILIES, HOOKS):
         known = (hook, target) in PLACES
-        assert lab.rule(family, hook, target) == known, f"{target} in {hook}: TARGETS says otherwise"
+        assert lab.rule(family, hook, target) == known, (
+            f"{target} in {hook}: TARGETS says otherwise"
+        )
         for case in CASES if known else ():
             rounds = measure(lab, frame(lab, family, hook, target, case), int(target != "drop"))
-            what = {"case": case, "family": 4 if family is V4 else 6, "hook": hook, "target": target}
+            what = {
+                "case": case,
+                "family": 4 if family is V4 else 6,
+                "hook": hook,
+                "target": target,
+            }
             spread = max(rounds) / min(rounds) - 1
             assert spread <= SPREAD, f"{what}: rounds differ by {spread:.2%}: {rounds}"
             yield what | {"insn_per_pkt": round(sum(rounds) / ROUNDS), "spread": spread}
 
 
 def peers_cost(cost, case, family, hook):
-    """What xtables-addons' target costs in this hook, or in INPUT where it cannot be loaded in it."""
-    return next(cost[key] for h in (hook, "input") if (key := (case, family, h, "xtables-addons")) in cost)
+    """What xtables-addons' target costs in this hook, or in INPUT where it cannot be loaded in
+    it.
+    """
+    return next(
+        cost[key] for h in (hook, "input") if (key := (case, family, h, "xtables-addons")) in cost
+    )
 
 
 def compare(found):
@@ -276,7 +322,9 @@ def compare(found):
         case, family, hook = row["case"], row["family"], row["hook"]
         drop, peer = cost[case, family, "input", "drop"], peers_cost(cost, case, family, hook)
         row["over_drop"] = row["insn_per_pkt"] - drop
-        row["vs_xtables_addons"] = None if row["target"] == "drop" else round(row["over_drop"] / (peer - drop), 3)
+        row["vs_xtables_addons"] = (
+            None if row["target"] == "drop" else round(row["over_drop"] / (peer - drop), 3)
+        )
 
 
 def table(found):
@@ -284,16 +332,32 @@ def table(found):
     lines = [("IPv", "hook", "target", *CASES)]
     cells = {(r["family"], r["hook"], r["target"], r["case"]): r for r in found}
     for family, (hook, target) in itertools.product((4, 6), PLACES):
-        lines.append((str(family), hook, target, *(cell(cells[family, hook, target, case]) for case in CASES)))
+        lines.append(
+            (
+                str(family),
+                hook,
+                target,
+                *(cell(cells[family, hook, target, case]) for case in CASES),
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines)]
-    texts = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines]
-    nowhere = [f"{target} in {hook}" for hook in HOOKS for target in TARGETS if (hook, target) not in PLACES]
+    texts = [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines
+    ]
+    nowhere = [
+        f"{target} in {hook}"
+        for hook in HOOKS
+        for target in TARGETS
+        if (hook, target) not in PLACES
+    ]
     spread = max(row["spread"] for row in found)
     return (
-        "Instructions per packet; +: more than DROP in INPUT; x: that, over the same of xtables-addons\n\n"
+        "Instructions per packet; +: more than DROP in INPUT; x: that, over the same of "
+        "xtables-addons\n\n"
         + "\n".join(texts)
         + f"\n\nCannot be loaded there: {', '.join(nowhere)}.\n"
-        + f"{ROUNDS} rounds of {CALLS * BATCH:,} packets each, which differ by {spread:.2%} at most.\n"
+        + f"{ROUNDS} rounds of {CALLS * BATCH:,} packets each, which differ by {spread:.2%} at "
+        f"most.\n"
     )
 
 
@@ -331,7 +395,9 @@ def processors():
                 os.sched_setaffinity(0, {cpu})
                 costs.append(sum(measure(lab, data, 1)) / ROUNDS)
             spread = max(costs) / min(costs) - 1
-            line = f"IPv{family.name[-1]}, a SYN in {hook}, by the processor: " + ", ".join(f"{c:,.0f}" for c in costs)
+            line = f"IPv{family.name[-1]}, a SYN in {hook}, by the processor: " + ", ".join(
+                f"{c:,.0f}" for c in costs
+            )
             out.write(f"{line} ({spread:.2%})\n")
             assert spread <= FLAT, line
     lab.server.run("nft", "flush", "ruleset")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What every scenario gets: the address family, the lab, and a look at the kernel's log afterwards."""
+"""What every scenario gets: the address family, the lab, and a look at the kernel's log
+afterwards.
+"""
 
 import os
 
@@ -17,7 +19,9 @@ EXPECTED = (
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "counts_memory: looks at how much memory the kernel uses")
-    config.addinivalue_line("markers", "once: finds what is there now and then, so it has no second try")
+    config.addinivalue_line(
+        "markers", "once: finds what is there now and then, so it has no second try"
+    )
 
 
 def pytest_collection_modifyitems(session, items):
@@ -26,9 +30,16 @@ def pytest_collection_modifyitems(session, items):
         if item.get_closest_marker("once"):
             item.add_marker(pytest.mark.flaky(reruns=0))
         if the_lab.SANITIZER and item.get_closest_marker("counts_memory"):
-            item.add_marker(pytest.mark.skip(reason="KASAN keeps what was freed; kmemleak looks for what is lost"))
+            item.add_marker(
+                pytest.mark.skip(
+                    reason="KASAN keeps what was freed; kmemleak looks for what is lost"
+                )
+            )
     if items and not os.path.exists("/xt/tests"):
-        pytest.exit("these scenarios run in the guest: tests/machine run -- python3 -m pytest tests/vm/smp", 2)
+        pytest.exit(
+            "these scenarios run in the guest: tests/machine run -- python3 -m pytest tests/vm/smp",
+            2,
+        )
 
 
 @pytest.fixture(params=the_lab.FAMILIES, ids=lambda family: family.name)
@@ -55,7 +66,9 @@ def kernel_log():
     log.expected = list(EXPECTED)
     yield log
     noise = [
-        text for level, text in log.read() if level <= 4 and not any(known in text for known in log.expected)
+        text
+        for level, text in log.read()
+        if level <= 4 and not any(known in text for known in log.expected)
     ]
     log.close()
     assert not noise, "the kernel's log:\n" + "\n".join(noise)

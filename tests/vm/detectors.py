@@ -17,7 +17,9 @@ def degreaser(peer):
     before leaves in doubt.
     """
     probe = peer(ts=False)
-    probe.send("S", -1, opts=b"\4\2" + b"\3\3\7" + b"\x08\x0a" + bytes(8) + wire.options(1234) + b"\0")
+    probe.send(
+        "S", -1, opts=b"\4\2" + b"\3\3\7" + b"\x08\x0a" + bytes(8) + wire.options(1234) + b"\0"
+    )
     syn_ack = probe.reply()
     if not syn_ack or syn_ack.flags != "SA":
         return "closed"
@@ -43,7 +45,12 @@ def notarpit(peer):
         probe = peer()
         probe.send("S", -1, opts=opts)
         syn_ack = probe.reply()
-        if syn_ack and syn_ack.flags == "SA" and not syn_ack.options and 0 < syn_ack.window <= SMALL:
+        if (
+            syn_ack
+            and syn_ack.flags == "SA"
+            and not syn_ack.options
+            and 0 < syn_ack.window <= SMALL
+        ):
             return True
     return False
 
@@ -51,8 +58,8 @@ def notarpit(peer):
 def nessus_10796(peer):
     """The LaBrea plugin of Nessus and OpenVAS (script 10796).
 
-    An octet of no connection, twice, is acknowledged by a tarpit; LaBrea's window to a bare SYN is 10. The
-    plugin ends when the octets get no answer; here it goes on, which finds more.
+    An octet of no connection, twice, is acknowledged by a tarpit; LaBrea's window to a bare SYN is
+    10. The plugin ends when the octets get no answer; here it goes on, which finds more.
     """
     probe = peer(ts=False, isn=537)
     for _ in range(2):

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Plays the clients of `make hold`, inside the guest, and writes what became of each to /out/rows.json.
+"""Plays the clients of `make hold`, inside the guest, and writes what became of each to
+/out/rows.json.
 
-    hold.py BOOT [CLIENT...]    which of BOOTS: two modules of the name xt_TARPIT do not fit into one kernel
+    hold.py BOOT [CLIENT...]
+
+BOOT is one of BOOTS: two modules of the name xt_TARPIT do not fit into one kernel.
 
 With CLIENTs it plays a short form: these clients at one RTT, without the other rules and paths.
 
-All clients of a boot live through the same day. Nothing polls: a client is gone when its kernel says that it has
-destroyed the socket (what `ss --events` shows), and what it has sent is counted by nftables in its namespace.
+All clients of a boot live through the same day. Nothing polls: a client is gone when its kernel
+says that it has destroyed the socket (what `ss --events` shows), and what it has sent is counted by
+nftables in its namespace.
 """
 
 import errno
@@ -63,7 +67,9 @@ class Rows:
 
     @property
     def jump(self):
-        """What follows -j. A responder of ours plays `silence`, and the server's kernel keeps out."""
+        """What follows -j. A responder of ours plays `silence`, and the server's kernel keeps
+        out.
+        """
         return ("DROP",) if self.target in ("DROP", "silence") else ("TARPIT", *self.rule.split())
 
 
@@ -94,16 +100,22 @@ class Place(Lab):
 
     def __init__(self, rtt, path, sets, poll):
         self.rtt = rtt
-        self.ports = {rows: 23 + number for number, rows in enumerate(sets)}  # which the lab's rules() is for
+        self.ports = {
+            rows: 23 + number for number, rows in enumerate(sets)
+        }  # which the lab's rules() is for
         self.sockets = []  # of ours, in the lab's namespaces
         super().__init__()
         self.delay(max(rtt / 2, LEAST_DELAY.get(path, 0)), FAULTS[path])
         # Neighbour discovery would be lost too, and take packets with it.
         self.introduce()
-        ports = range(PORTS, PORTS + len(FAMILIES) * sum(rows.count * len(rows.clients) for rows in sets))
+        ports = range(
+            PORTS, PORTS + len(FAMILIES) * sum(rows.count * len(rows.clients) for rows in sets)
+        )
         self.client.run("nft", "-f", "-", text=COUNTERS % ", ".join(map(str, ports)))
         with self.client.inside():
-            self.destroyed = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)  # NETLINK_SOCK_DIAG
+            self.destroyed = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW, 4
+            )  # NETLINK_SOCK_DIAG
             self.destroyed.bind((0, 0b101))  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
         self.sockets.append(self.destroyed)
         self.clients = {}  # by their port
@@ -113,14 +125,18 @@ class Place(Lab):
                 self.sockets.append(Silence(self, family, port, poll).capture.sock)
 
     def close(self):
-        """Closes the sockets too: each keeps its namespace, and so the rules and the module, in use."""
+        """Closes the sockets too: each keeps its namespace, and so the rules and the module, in
+        use.
+        """
         for sock in self.sockets:
             sock.close()
         super().close()
 
     def rules(self):
         for family, (rows, port) in itertools.product(FAMILIES, self.ports.items()):
-            self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", *rows.jump)
+            self.server.iptables(
+                family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", *rows.jump
+            )
 
     def buried(self):
         """The client's kernel has destroyed a socket."""
@@ -180,7 +196,9 @@ class Silence:
         segments = self.capture.segments()
         for its in segments[self.seen :]:
             if its.dport == self.port and "S" in its.flags:
-                reply = wire.tcp(its.dst, its.src, its.dport, its.sport, "SA", 0, its.seq + 1, window=10)
+                reply = wire.tcp(
+                    its.dst, its.src, its.dport, its.sport, "SA", 0, its.seq + 1, window=10
+                )
                 where = ("s0", self.family.ethertype, 0, 0, self.to)
                 self.capture.sock.sendto(wire.ip(its.dst, its.src, reply), where)
         self.seen = len(segments)
@@ -207,7 +225,8 @@ class Client:
 
     def __str__(self):
         rows = self.rows
-        return f"{self.name}, {rows.target} {rows.rule}, {self.family.name}, RTT {self.lab.rtt} ms {rows.path}"
+        where = f"{self.family.name}, RTT {self.lab.rtt} ms {rows.path}"
+        return f"{self.name}, {rows.target} {rows.rule}, {where}"
 
     def proceed(self):
         """Connected, or something came."""
@@ -306,10 +325,15 @@ def main(boot, *names):
         if client.held is None or client.held >= DAY:
             client.held, client.ended = DAY, "held"
         assert sent[client.lab][client.port][0], f"{client}: sent nothing"
-        assert client.connected == (client.rows.target != "DROP"), f"{client}: connected is {client.connected}"
+        assert client.connected == (client.rows.target != "DROP"), (
+            f"{client}: connected is {client.connected}"
+        )
     with open("/out/rows.json", "w", encoding="ascii") as file:
         json.dump([row(group, sent) for group in groups], file, indent=0)
-    print(f"{boot}: {len(clients)} clients of {len(groups)} rows, {sum(c.ended == 'held' for c in clients)} still held")
+    print(
+        f"{boot}: {len(clients)} clients of {len(groups)} rows, "
+        f"{sum(c.ended == 'held' for c in clients)} still held"
+    )
     for client in clients:
         client.sock.close()
     for lab in labs:

@@ -13,8 +13,8 @@ The server sends what is for phantoms to the client, which sees it and drops it:
 without a kernel. A `Puppet` is such a peer, played packet by packet; a real client is a socket in
 the client's namespace.
 
-Frames are seen by packet sockets. One that listens to all protocols clones every packet that
-its side sends, so the server gets clones; one that listens to IP alone sees arrivals only and leaves
+Frames are seen by packet sockets. One that listens to all protocols clones every packet that its
+side sends, so the server gets clones; one that listens to IP alone sees arrivals only and leaves
 the packets alone. Both ways matter to a module that rewrites packets in place.
 """
 
@@ -48,7 +48,11 @@ if not hasattr(os, "setns"):  # before Python 3.12: Debian 12
 
         return call
 
-    os.CLONE_NEWNET, os.setns, os.unshare = 0x40000000, system_call(libc.setns), system_call(libc.unshare)
+    os.CLONE_NEWNET, os.setns, os.unshare = (
+        0x40000000,
+        system_call(libc.setns),
+        system_call(libc.unshare),
+    )
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,14 @@ class Family:
         return self.addresses[NETBLOCK]
 
 
-V4 = Family("ipv4", socket.AF_INET, 0x0800, "iptables", ("192.0.2.1", "192.0.2.2", "198.51.100.1", "203.0.113.9"), 20)
+V4 = Family(
+    "ipv4",
+    socket.AF_INET,
+    0x0800,
+    "iptables",
+    ("192.0.2.1", "192.0.2.2", "198.51.100.1", "203.0.113.9"),
+    20,
+)
 V6 = Family(
     "ipv6",
     socket.AF_INET6,
@@ -105,7 +116,9 @@ MODES = {
 
 
 def wide_window(mss, timestamps=False):
-    """The first window of Linux, and of the tarpit for a client without timestamps: whole segments below 64 K."""
+    """The first window of Linux, and of the tarpit for a client without timestamps: whole
+    segments below 64 K.
+    """
     return 65535 - 65535 % (mss - 12 * timestamps)
 
 
@@ -113,7 +126,9 @@ def sh(*argv, text=None, check=True):
     """Runs a command; what it prints. Its failure is the test's, with its words."""
     done = subprocess.run([str(arg) for arg in argv], input=text, capture_output=True, text=True)
     if check and done.returncode:
-        raise AssertionError(f"{' '.join(map(str, argv))}: {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"{' '.join(map(str, argv))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done.stdout if check else done
 
 
@@ -127,7 +142,9 @@ def wait_until(condition, limit=20, what="the condition"):
 
 
 def for_each(cases, check):
-    """Runs `check(case)` for each of them, in one lab and under one rule; whatever fails is named."""
+    """Runs `check(case)` for each of them, in one lab and under one rule; whatever fails is
+    named.
+    """
     failed = []
     for case in cases:
         try:
@@ -230,16 +247,22 @@ class Host:
         ask = ("conntrack", "-L", "-p", "tcp", "--orig-port-dst", port, "-f")
         lines = "".join(self.run(*ask, family.name) for family in FAMILIES)
         # Behind the protocol's number are the timeout and the state.
-        return [(state, int(timeout)) for timeout, state in re.findall(r"^tcp +6 (\d+) ([A-Z_]+)", lines, re.M)]
+        return [
+            (state, int(timeout))
+            for timeout, state in re.findall(r"^tcp +6 (\d+) ([A-Z_]+)", lines, re.M)
+        ]
 
     def socket(self, *args):
         with self.inside():
             return socket.socket(*args)
 
-    def connect(self, family, port=PORT, address=None, limit=10, prepare=None, scope=0, orphan=False):
+    def connect(
+        self, family, port=PORT, address=None, limit=10, prepare=None, scope=0, orphan=False
+    ):
         """A real client: a connected TCP socket. `prepare(sock)` runs before it connects.
 
-        What it has not sent dies with it, unless it may leave an orphan, whose probes go on into the next test.
+        What it has not sent dies with it, unless it may leave an orphan, whose probes go on into
+        the next test.
         """
         sock = self.socket(family.af, socket.SOCK_STREAM)
         if not orphan:
@@ -258,7 +281,9 @@ class Host:
         """Whether a link is up and has a carrier."""
         with self.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             request = struct.pack("16sH22x", dev.encode(), 0)
-            flags = struct.unpack_from("H", fcntl.ioctl(sock, 0x8913, request), 16)[0]  # SIOCGIFFLAGS
+            flags = struct.unpack_from("H", fcntl.ioctl(sock, 0x8913, request), 16)[
+                0
+            ]  # SIOCGIFFLAGS
         return flags & 0x40 != 0  # IFF_RUNNING
 
     def mac(self, dev):
@@ -294,11 +319,17 @@ class Capture:
         self.sock.close()
 
     def only_tcp(self):
-        """Keeps neighbour discovery out, for who counts packets: loads the protocol's byte, compares, returns."""
+        """Keeps neighbour discovery out, for who counts packets: loads the protocol's byte,
+        compares, returns.
+        """
         offset = 9 if self.family is V4 else 6
         code = ((0x30, 0, 0, offset), (0x15, 0, 1, wire.TCP), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
-        program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
-        self.sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxQ", len(code), ctypes.addressof(program)))
+        program = ctypes.create_string_buffer(
+            b"".join(struct.pack("=HBBI", *line) for line in code)
+        )
+        self.sock.setsockopt(
+            socket.SOL_SOCKET, 26, struct.pack("HxxxxxxQ", len(code), ctypes.addressof(program))
+        )
         with contextlib.suppress(BlockingIOError):
             while True:
                 self.sock.recv(1, socket.MSG_DONTWAIT)
@@ -319,7 +350,9 @@ class Capture:
             segment.outgoing, segment.mac = origin[2] == socket.PACKET_OUTGOING, origin[4]
             self.seen.append(segment)
         # Dropped packets would be missed evidence.
-        packets, drops = struct.unpack("II", self.sock.getsockopt(263, 6, 8))  # SOL_PACKET, STATISTICS
+        packets, drops = struct.unpack(
+            "II", self.sock.getsockopt(263, 6, 8)
+        )  # SOL_PACKET, STATISTICS
         assert drops == 0, f"the capture lost {drops} of {packets} packets"
         return self.seen
 
@@ -362,7 +395,10 @@ class Lab:
                 "route add 2001:db8:3::/64 dev dummy0",
             )
             # The kernel takes up to a second to notice that both ends are up.
-            wait_until(lambda: self.client.running("c0") and self.server.running("s0"), what="the link is up")
+            wait_until(
+                lambda: self.client.running("c0") and self.server.running("s0"),
+                what="the link is up",
+            )
             self.server_mac = self.server.mac("s0")
             self.rules()
         except BaseException:
@@ -375,7 +411,9 @@ class Lab:
 
     def rules(self):
         for family in FAMILIES:
-            self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", PORT, "-j", "TARPIT")
+            self.server.iptables(
+                family, "-A", "INPUT", "-p", "tcp", "--dport", PORT, "-j", "TARPIT"
+            )
 
     def host(self):
         host = Host()
@@ -402,9 +440,17 @@ class Lab:
 
     def introduce(self):
         """Tells both hosts each other's link-layer address for good, so that they never ask."""
-        ends = ((self.client, "c0", "server", self.server_mac), (self.server, "s0", "client", self.client.mac("c0")))
+        ends = (
+            (self.client, "c0", "server", self.server_mac),
+            (self.server, "s0", "client", self.client.mac("c0")),
+        )
         for host, dev, other, mac in ends:
-            host.ip(*(f"neigh add {getattr(f, other)} lladdr {mac.hex(':')} dev {dev}" for f in FAMILIES))
+            host.ip(
+                *(
+                    f"neigh add {getattr(f, other)} lladdr {mac.hex(':')} dev {dev}"
+                    for f in FAMILIES
+                )
+            )
 
     def capture(self, family, both=True):
         """On the client's side of the wire."""
@@ -413,7 +459,9 @@ class Lab:
     def stranger(self, family):
         """A phantom that nobody has played yet: limits are per source."""
         number = next(Lab.strangers)
-        return f"198.18.{number >> 8}.{number & 255}" if family is V4 else f"2001:db8:2:{number:x}::1"
+        return (
+            f"198.18.{number >> 8}.{number & 255}" if family is V4 else f"2001:db8:2:{number:x}::1"
+        )
 
     def inject(self, packet, mac=None):
         """Sends a packet over the client's wire as it is."""
@@ -423,7 +471,8 @@ class Lab:
         self.injector.sendto(packet, (self.wire, ethertype, 0, 0, mac or self.server_mac))
 
     def frame(self, packet, gso_size, linear):
-        """A TCP packet as a packet socket with PACKET_VNET_HDR sends it: a card's, its checksum known to be right.
+        """A TCP packet as a packet socket with PACKET_VNET_HDR sends it: a card's, its checksum
+        known to be right.
 
         With a `gso_size` it is one that a card would still have to cut.
         """
@@ -436,7 +485,9 @@ class Lab:
         packet = packet[: start + 16] + struct.pack("!H", partial) + packet[start + 18 :]
         kind = (4 if six else 1) if gso_size else 0
         header = struct.pack("=BBHHHH", 1, kind, 14 + linear, gso_size, 14 + start, 16)
-        ethernet = self.server_mac + self.client.mac("c0") + struct.pack("!H", 0x86DD if six else 0x0800)
+        ethernet = (
+            self.server_mac + self.client.mac("c0") + struct.pack("!H", 0x86DD if six else 0x0800)
+        )
         return header + ethernet + packet
 
     def frame_socket(self):
@@ -449,8 +500,8 @@ class Lab:
     def inject_gso(self, packet, gso_size, linear):
         """Sends a TCP packet that a network card would still have to cut: the server gets it whole.
 
-        Of its bytes `linear` are in the head of the skb, the others in its fragments (if the packet is
-        longer than a page).
+        Of its bytes `linear` are in the head of the skb, the others in its fragments (if the packet
+        is longer than a page).
         """
         with self.frame_socket() as sock:
             sock.send(self.frame(packet, gso_size, linear))
@@ -485,7 +536,9 @@ PEERS_LIBDIR = f"{PEER}:{PLUGINS_LIBDIR}"
 
 
 def load_peer():
-    """Loads xtables-addons' module in place of what is there, and lets iptables find its extension."""
+    """Loads xtables-addons' module in place of what is there, and lets iptables find its
+    extension.
+    """
     unload()
     for needed in sh("modinfo", "-F", "depends", f"{PEER}/xt_TARPIT.ko").replace(",", " ").split():
         sh("modprobe", needed)
@@ -501,7 +554,18 @@ class Puppet:
 
     ports = iter(range(20000, 60000))
 
-    def __init__(self, lab, family, capture, dst=None, dport=PORT, src=None, sport=None, isn=0xFFFFFFF0, ts=True):
+    def __init__(
+        self,
+        lab,
+        family,
+        capture,
+        dst=None,
+        dport=PORT,
+        src=None,
+        sport=None,
+        isn=0xFFFFFFF0,
+        ts=True,
+    ):
         self.lab, self.family, self.capture = lab, family, capture
         self.src, self.dst = src or family.phantom, dst or family.server
         self.sport, self.dport = sport or next(Puppet.ports), dport
@@ -519,7 +583,16 @@ class Puppet:
             ack = (self.their_isn or 0) + 1 if "A" in flags else 0
         seq = self.isn + 1 + at if seq is None else seq
         return wire.tcp(
-            self.src, self.dst, self.sport, self.dport, flags, seq, ack, opts=opts, payload=payload, **wrong
+            self.src,
+            self.dst,
+            self.sport,
+            self.dport,
+            flags,
+            seq,
+            ack,
+            opts=opts,
+            payload=payload,
+            **wrong,
         )
 
     def packet(self, flags, at=0, payload=b"", ip=None, **fields):
@@ -533,7 +606,11 @@ class Puppet:
 
     def answers(self):
         """What came for this puppet and was not yet taken."""
-        mine = [s for s in self.capture.segments() if not s.outgoing and (s.dst, s.dport) == (self.src, self.sport)]
+        mine = [
+            s
+            for s in self.capture.segments()
+            if not s.outgoing and (s.dst, s.dport) == (self.src, self.sport)
+        ]
         new, self.taken = mine[self.taken :], len(mine)
         return new
 
@@ -562,7 +639,9 @@ class Puppet:
         marker.send("R")
 
     def reply(self, dport=None):
-        """The answer to what was just sent, or None; `dport` is one where a SYN gets a SYN-ACK, if ours is none."""
+        """The answer to what was just sent, or None; `dport` is one where a SYN gets a SYN-ACK,
+        if ours is none.
+        """
         self.settle(self.dst, dport or self.dport)
         new = self.answers()
         assert len(new) <= 1, "more than one answer:\n" + "\n".join(map(str, new))
@@ -612,10 +691,17 @@ def tcp_info(sock):
 
 
 def assert_held(client):
-    """A real client sends more than the first window, and is answered when it probes the closed one."""
+    """A real client sends more than the first window, and is answered when it probes the closed
+    one.
+    """
     client.send(b"x" * 1000)
-    wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
-    wait_until(lambda: (info := tcp_info(client))["backoff"] >= 2 and info["probes"] == 0, what="probes are answered")
+    wait_until(
+        lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged"
+    )
+    wait_until(
+        lambda: (info := tcp_info(client))["backoff"] >= 2 and info["probes"] == 0,
+        what="probes are answered",
+    )
 
 
 ESTABLISHED = 1
@@ -637,14 +723,17 @@ def keep_alive(sock):
 
 def alive(lab):
     """The ports of the connections that the client's kernel still has."""
-    lines = [line.split() for path in ("tcp", "tcp6") for line in lab.client.proc(path).splitlines()[1:]]
+    lines = [
+        line.split() for path in ("tcp", "tcp6") for line in lab.client.proc(path).splitlines()[1:]
+    ]
     return {int(local.split(":")[1], 16) for _, local, _, state, *_ in lines if state != TIME_WAIT}
 
 
 def strangers_may_share(test):
     """Tries a scenario of budgets with other strangers, up to three times.
 
-    Two sources in 4,096 share an entry of the module's table, and so a budget that another scenario may have spent.
+    Two sources in 4,096 share an entry of the module's table, and so a budget that another scenario
+    may have spent.
     """
 
     @functools.wraps(test)

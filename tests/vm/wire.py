@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """TCP over IPv4 and IPv6 as bytes: just enough to write packets, bad ones too, and to read answers.
 
-`tcp()`, `ipv4()` and `ipv6()` write what they are told, right or wrong; `parse()` reads a packet and
-verifies its checksums. scapy would do, but takes seconds to load in an emulated guest.
+`tcp()`, `ipv4()` and `ipv6()` write what they are told, right or wrong; `parse()` reads a packet
+and verifies its checksums. scapy would do, but takes seconds to load in an emulated guest.
 """
 
 import struct
@@ -57,12 +57,33 @@ def options(mss=None, sack=False, ts=None, wscale=None):
 
 
 def tcp(
-    src, dst, sport, dport, flags, seq, ack=0, window=64240, opts=b"", payload=b"", doff=None, csum=None, reserved=0
+    src,
+    dst,
+    sport,
+    dport,
+    flags,
+    seq,
+    ack=0,
+    window=64240,
+    opts=b"",
+    payload=b"",
+    doff=None,
+    csum=None,
+    reserved=0,
 ):
     """A TCP segment. `doff` and `csum` replace the right values with wrong ones."""
     doff = 5 + len(opts) // 4 if doff is None else doff
     fixed = struct.pack(
-        "!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, doff << 4 | reserved, flag_bits(flags), window, 0, 0
+        "!HHIIBBHHH",
+        sport,
+        dport,
+        seq & 0xFFFFFFFF,
+        ack & 0xFFFFFFFF,
+        doff << 4 | reserved,
+        flag_bits(flags),
+        window,
+        0,
+        0,
     )
     segment = fixed + opts + payload
     if csum is None:
@@ -70,20 +91,33 @@ def tcp(
     return segment[:16] + struct.pack("!H", csum) + segment[18:]
 
 
-def ipv4(src, dst, payload, proto=TCP, tos=0, ttl=64, ident=1, frag=0x4000, opts=b"", total_len=None):
+def ipv4(
+    src, dst, payload, proto=TCP, tos=0, ttl=64, ident=1, frag=0x4000, opts=b"", total_len=None
+):
     """An IPv4 packet; `frag` is the 16 bits of flags and offset, DF by default."""
     total_len = 20 + len(opts) + len(payload) if total_len is None else total_len
-    header = struct.pack("!BBHHHBBH", 0x45 + len(opts) // 4, tos, total_len, ident, frag, ttl, proto, 0)
+    header = struct.pack(
+        "!BBHHHBBH", 0x45 + len(opts) // 4, tos, total_len, ident, frag, ttl, proto, 0
+    )
     header += address(src) + address(dst) + opts
     return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
 
 
 def ipv6(src, dst, payload, proto=TCP, tos=0, ttl=64, label=0, extensions=(), total_len=None):
-    """An IPv6 packet; `extensions` are (next header value of this one, its bytes without the first)."""
+    """An IPv6 packet; `extensions` are (next header value of this one, its bytes without the
+    first).
+    """
     chain = [kind for kind, _ in extensions] + [proto]
-    body = b"".join(bytes([chain[i + 1]]) + rest for i, (_, rest) in enumerate(extensions)) + payload
+    body = (
+        b"".join(bytes([chain[i + 1]]) + rest for i, (_, rest) in enumerate(extensions)) + payload
+    )
     length = len(body) if total_len is None else total_len - 40
-    return struct.pack("!IHBB", 6 << 28 | tos << 20 | label, length, chain[0], ttl) + address(src) + address(dst) + body
+    return (
+        struct.pack("!IHBB", 6 << 28 | tos << 20 | label, length, chain[0], ttl)
+        + address(src)
+        + address(dst)
+        + body
+    )
 
 
 def ip(src, dst, payload, **fields):
@@ -128,7 +162,8 @@ class Segment:
     def __str__(self):
         ts = f" ts {self.ts[0]}/{self.ts[1]}" if self.ts else ""
         return (
-            f"{self.time:.6f} {self.src}.{self.sport} > {self.dst}.{self.dport} {self.flags} seq {self.seq} "
+            f"{self.time:.6f} {self.src}.{self.sport} > {self.dst}.{self.dport} {self.flags} seq "
+            f"{self.seq} "
             f"ack {self.ack} win {self.window} len {len(self.payload)}{ts}"
         )
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a far client's kernel challenges (RFC 5961, 5.2), in an hour by the instruction clock.
 
-Linux 7.3 answers an acknowledgment of data that it has not sent with a challenge ACK, one in 500 ms for a
-socket. A rule that takes this ACK for a keep-alive acknowledges such data once more.
+Linux 7.3 answers an acknowledgment of data that it has not sent with a challenge ACK, one in 500 ms
+for a socket. A rule that takes this ACK for a keep-alive acknowledges such data once more.
 """
 
 import itertools
@@ -16,18 +16,22 @@ from lab import ESTABLISHED, FAMILIES, KEEP_ALIVE, V6, Lab, keep_alive, tcp_info
 
 HOUR = 3600
 HONEYPOT, LINUX = 2323, 1002
-# Seconds. From 1 s on the client sends its SYN more than once, and challenges all SYN-ACKs but the first.
+# Seconds. From 1 s on the client sends its SYN more than once, and challenges all SYN-ACKs but the
+# first.
 FAR = (1.2, 2.1)
 # Above the 500 ms, so that the client's own limit does not end the exchange.
 NEAR = 0.6
-# With one byte acknowledged, 31 are in flight, which is as many as a timestamp does not tell from none but one.
+# With one byte acknowledged, 31 are in flight, which is as many as a timestamp does not tell from
+# none but one.
 IN_FLIGHT = 32
 # How many bytes a client with keep-alives has written; an idle one has neither.
 IDLE, WROTE = None, (0, 1, 100, 5000)
 
 
 class RuledLab(Lab):
-    """Two rules, a path with a round trip of `rtt` seconds, and a source for each client: all have one rate limit."""
+    """Two rules, a path with a round trip of `rtt` seconds, and a source for each client: all
+    have one rate limit.
+    """
 
     def __init__(self, rtt):
         super().__init__()
@@ -37,7 +41,9 @@ class RuledLab(Lab):
     def rules(self):
         for family in FAMILIES:
             for port, rule in ((HONEYPOT, ("--honeypot",)), (LINUX, ("--profile", "linux"))):
-                self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "TARPIT", *rule)
+                self.server.iptables(
+                    family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "TARPIT", *rule
+                )
 
     def start(self, family, port, wrote):
         """A client from an address of its own that has written so many bytes."""
@@ -55,7 +61,9 @@ class RuledLab(Lab):
         return client
 
     def forge_syn(self, family, client):
-        """Sends a SYN to an open connection, which challenges it, whatever its number (RFC 5961, 4.2)."""
+        """Sends a SYN to an open connection, which challenges it, whatever its number (RFC
+        5961, 4.2).
+        """
         source, destination = client.getpeername()[:2], client.getsockname()[:2]
         syn = wire.tcp(source[0], destination[0], source[1], destination[1], "S", 0x12345678)
         with self.server.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as sock:
@@ -81,14 +89,22 @@ def evidence(client, capture):
     isn = next(s.seq for s in segments if s.outgoing)
     acked = [s.ack - isn - 1 & 0xFFFFFFFF for s in segments if not s.outgoing]
     info = tcp_info(client)
-    sent = max((s.seq + len(s.payload) - isn - 1 & 0xFFFFFFFF for s in segments if s.payload), default=0)
-    acks = [s.time for s in segments if s.outgoing and s.flags == "A" and not s.payload and s.seq - isn - 1 == sent]
+    sent = max(
+        (s.seq + len(s.payload) - isn - 1 & 0xFFFFFFFF for s in segments if s.payload), default=0
+    )
+    acks = [
+        s.time
+        for s in segments
+        if s.outgoing and s.flags == "A" and not s.payload and s.seq - isn - 1 == sent
+    ]
     return Evidence(info, acked, acks)
 
 
 @pytest.fixture(scope="module")
 def hour():
-    """{(RTT, family, wrote): Evidence} of a honeypot's clients, and {family: Evidence} of profile linux."""
+    """{(RTT, family, wrote): Evidence} of a honeypot's clients, and {family: Evidence} of
+    profile linux.
+    """
     labs, captures, clients, near = {}, {}, {}, {}
     try:
         for rtt in (NEAR, *FAR):
@@ -119,7 +135,9 @@ def hour():
 
 @pytest.mark.parametrize("rtt", FAR)
 def test_honeypot_is_challenged_for_its_syn_acks_only(hour, rtt):
-    """Each client challenges the SYN-ACKs after the first one, and nothing in the hour that follows."""
+    """Each client challenges the SYN-ACKs after the first one, and nothing in the hour that
+    follows.
+    """
     clients = len(FAMILIES) * (1 + len(WROTE))
     print(f"\nRTT {rtt} s: {hour[2][rtt]} challenges of {clients} clients in an hour")
     assert hour[2][rtt] <= 3 * clients
@@ -129,7 +147,9 @@ def test_honeypot_is_challenged_for_its_syn_acks_only(hour, rtt):
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 @pytest.mark.parametrize("wrote", (IDLE, *WROTE))
 def test_honeypot_acknowledges_what_was_sent_and_holds(hour, rtt, family, wrote):
-    """All that was sent and no byte more; a client with keep-alives has an answer to each of them."""
+    """All that was sent and no byte more; a client with keep-alives has an answer to each of
+    them.
+    """
     it = hour[0][rtt, family, wrote]
     print(f"\nRTT {rtt} s, {family.name}, wrote {wrote}: {len(it.acks)} bare ACKs")
     assert max(it.acknowledged) == (wrote or 0)
@@ -144,9 +164,14 @@ def test_honeypot_acknowledges_what_was_sent_and_holds(hour, rtt, family, wrote)
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_profile_linux_stops_when_an_ack_passes_for_a_probe(hour, family):
-    """Such ACKs are answered within the rate limit of the source, so the challenges end after a few."""
+    """Such ACKs are answered within the rate limit of the source, so the challenges end after a
+    few.
+    """
     it, challenges = hour[1][family], hour[2][NEAR]
-    print(f"\n{family.name}: {len(it.acks)} bare ACKs, {challenges} challenges of {len(FAMILIES)} clients")
+    print(
+        f"\n{family.name}: {len(it.acks)} bare ACKs, {challenges} challenges of {len(FAMILIES)} "
+        f"clients"
+    )
     # The challenge for the SYN at least; at most as many as the limit lets through.
     assert 1 <= len(it.acks) <= 16
     assert challenges <= 16 * len(FAMILIES)

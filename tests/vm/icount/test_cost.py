@@ -31,7 +31,9 @@ def cost():
     def measure(case, family, hook, target):
         assert lab.rule(family, hook, target)
         data = bench.frame(lab, family, hook, target, case)
-        found[case, family, hook, target] = sum(bench.measure(lab, data, int(target != "drop"))) / bench.ROUNDS
+        found[case, family, hook, target] = (
+            sum(bench.measure(lab, data, int(target != "drop"))) / bench.ROUNDS
+        )
 
     try:
         for family in FAMILIES:

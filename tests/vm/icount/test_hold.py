@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The hold: what a real client's kernel goes through in a day, by the instruction clock.
 
-`time.sleep` is guest time here: idle time is skipped, and the hours are what is measured. An idle day costs
-most of a minute all the same, so all clients live through the same one: the fixture `day`.
+`time.sleep` is guest time here: idle time is skipped, and the hours are what is measured. An idle
+day costs most of a minute all the same, so all clients live through the same one: the fixture
+`day`.
 """
 
 import itertools
@@ -19,12 +20,28 @@ DAY = 24 * HOUR
 
 RTTS = (0, 0.1, 0.3)
 # What a client does, and the options of its connection.
-WRITES, SILENT, WROTE_LITTLE = "wrote 1,000 bytes and waits", "keep-alive", "keep-alive, wrote 10 bytes"
+WRITES, SILENT, WROTE_LITTLE = (
+    "wrote 1,000 bytes and waits",
+    "keep-alive",
+    "keep-alive, wrote 10 bytes",
+)
 # Linux sends no FIN into a closed window: of these only the last one does.
-ORPHAN, NOTHING_LEFT, FIN_ONLY = "wrote 200 bytes and closed", "wrote 10 bytes and closed", "closed at once"
+ORPHAN, NOTHING_LEFT, FIN_ONLY = (
+    "wrote 200 bytes and closed",
+    "wrote 10 bytes and closed",
+    "closed at once",
+)
 AT_ONCE = "wrote 200 bytes and closed before it was answered"
 LIVE, CLOSED = (WRITES, SILENT, WROTE_LITTLE), (ORPHAN, AT_ONCE, NOTHING_LEFT, FIN_ONLY)
-BYTES = {WRITES: 1000, SILENT: 0, WROTE_LITTLE: 10, ORPHAN: 200, AT_ONCE: 200, NOTHING_LEFT: 10, FIN_ONLY: 0}
+BYTES = {
+    WRITES: 1000,
+    SILENT: 0,
+    WROTE_LITTLE: 10,
+    ORPHAN: 200,
+    AT_ONCE: 200,
+    NOTHING_LEFT: 10,
+    FIN_ONLY: 0,
+}
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,11 @@ class Exchange:
         return hours
 
     def check_every_answer_has_one_cause(self, rtt):
-        """No packet of the client is answered twice, and none is an answer to ours but the handshake's.
+        """No packet of the client is answered twice, and none is an answer to ours but the
+        handshake's.
 
-        Some are not answered: an octet that was offered is left in flight for a while.
-        The capture is on the client's side: an answer is seen one round trip after its cause, and what the
+        Some are not answered: an octet that was offered is left in flight for a while. The capture
+        is on the client's side: an answer is seen one round trip after its cause, and what the
         client's kernel would send in reply, a challenge, directly after the answer.
         """
         last_cause, settled = self.all[0], False
@@ -79,9 +97,13 @@ class Exchange:
                 last_cause = after
                 # From the first answer after the handshake on everything is timer driven.
                 if settled:
-                    assert after.time - before.time > 0.15, f"the client answers our answer:\n{before}\n{after}"
+                    assert after.time - before.time > 0.15, (
+                        f"the client answers our answer:\n{before}\n{after}"
+                    )
             else:
-                assert after.time - last_cause.time < rtt + 0.02, f"an answer without a cause:\n{after}"
+                assert after.time - last_cause.time < rtt + 0.02, (
+                    f"an answer without a cause:\n{after}"
+                )
                 settled = settled or "S" not in after.flags
         assert settled, "nothing was answered after the handshake"
         assert len(self.back) <= len(self.out)
@@ -126,7 +148,9 @@ def trapped(lab):
 
 @pytest.fixture(scope="module")
 def day():
-    """All cases live through one day; {case: Evidence}, what the clients' kernels counted, and the servers'."""
+    """All cases live through one day; {case: Evidence}, what the clients' kernels counted, and
+    the servers'.
+    """
     labs, captures, running, evidence = {}, {}, {}, {}
     try:
         for rtt in RTTS:
@@ -136,11 +160,16 @@ def day():
                 captures[rtt, family] = lab.capture(family)
         before = {rtt: counters(lab.client) for rtt, lab in labs.items()}
 
-        for case in (Case(*case) for case in itertools.product(FAMILIES, LIVE, RTTS, (True, False))):
+        for case in (
+            Case(*case) for case in itertools.product(FAMILIES, LIVE, RTTS, (True, False))
+        ):
             running[case] = start(labs[case.rtt], case)
         time.sleep(DAY)
         lost = {rtt: [trapped(lab)] for rtt, lab in labs.items()}
-        counted = {rtt: {k: v - before[rtt][k] for k, v in counters(lab.client).items()} for rtt, lab in labs.items()}
+        counted = {
+            rtt: {k: v - before[rtt][k] for k, v in counters(lab.client).items()}
+            for rtt, lab in labs.items()
+        }
         for case, (client, port) in running.items():
             evidence[case] = Evidence(
                 exchange(captures[case.rtt, case.family], port),
@@ -152,7 +181,9 @@ def day():
             client.close()
 
         running = {}
-        for case in (Case(*case) for case in itertools.product(FAMILIES, CLOSED, RTTS, (True, False))):
+        for case in (
+            Case(*case) for case in itertools.product(FAMILIES, CLOSED, RTTS, (True, False))
+        ):
             client, port = start(labs[case.rtt], case)
             client.close()
             running[case] = port, time.monotonic()
@@ -164,7 +195,9 @@ def day():
             for case, (port, begin) in list(running.items()):
                 held = time.monotonic() - begin
                 if held > DAY or port not in there[case.rtt]:
-                    evidence[case] = Evidence(exchange(captures[case.rtt, case.family], port), held=held)
+                    evidence[case] = Evidence(
+                        exchange(captures[case.rtt, case.family], port), held=held
+                    )
                     del running[case]
         for rtt, lab in labs.items():
             lost[rtt].append(trapped(lab) - lost[rtt][0])
@@ -179,7 +212,9 @@ def day():
 def exchange(capture, port):
     """What the connection from this port was."""
     segments = [s for s in capture.segments() if port in (s.sport, s.dport)]
-    return Exchange([s for s in segments if s.outgoing], [s for s in segments if not s.outgoing], segments)
+    return Exchange(
+        [s for s in segments if s.outgoing], [s for s in segments if not s.outgoing], segments
+    )
 
 
 def acknowledged(seen):
@@ -188,7 +223,9 @@ def acknowledged(seen):
 
 
 def still_there(day, case):
-    """What a live client's day came to, and its packets by hour: it is held, and nothing was taken back."""
+    """What a live client's day came to, and its packets by hour: it is held, and nothing was
+    taken back.
+    """
     it = day[0][case]
     hours = it.exchange.hourly()
     print(f"\n{case}: the client's packets by hour: {hours}; {it.info['acked']} octets taken")
@@ -216,7 +253,9 @@ def test_client_that_wrote_and_waits_is_held_for_a_day(day, case):
 
 @cases([SILENT, WROTE_LITTLE])
 def test_client_with_keep_alive_is_held_for_a_day(day, case):
-    """Keep-alive 60/20/6: after 24 hours established, no probe unanswered, at most 62 packets an hour."""
+    """Keep-alive 60/20/6: after 24 hours established, no probe unanswered, at most 62 packets
+    an hour.
+    """
     it, hours = still_there(day, case)
     if case.what is WROTE_LITTLE and not case.timestamps:
         # The last octet is not taken, comes again every 120 s, and keeps the keep-alive away.
@@ -230,7 +269,9 @@ def test_client_with_keep_alive_is_held_for_a_day(day, case):
 
 @cases(LIVE)
 def test_every_answer_has_one_cause(day, case):
-    """Both directions of the day, packet by packet: nothing is answered twice, nothing feeds itself."""
+    """Both directions of the day, packet by packet: nothing is answered twice, nothing feeds
+    itself.
+    """
     seen = day[0][case].exchange
     assert all(s.right for s in seen.back), "a wrong checksum"
     assert bool(seen.back[-1].ts) == case.timestamps
@@ -239,19 +280,25 @@ def test_every_answer_has_one_cause(day, case):
 
 @pytest.mark.parametrize("rtt", RTTS)
 def test_no_client_was_told_nonsense(day, rtt):
-    """No challenge, no segment discarded as old or wrapped, no connection given up, in any of them."""
+    """No challenge, no segment discarded as old or wrapped, no connection given up, in any of
+    them.
+    """
     assert not {name: count for name, count in day[1][rtt].items() if count}
 
 
 @cases([ORPHAN, AT_ONCE])
 def test_client_that_wrote_and_closed_is_held_for_half_a_day(day, case):
-    """With timestamps 12 hours and more, with less than 60 packets an hour; without, an octet every 120 s."""
+    """With timestamps 12 hours and more, with less than 60 packets an hour; without, an octet
+    every 120 s.
+    """
     it = day[0][case]
     hourly = len(it.exchange.out) * HOUR / it.held
     print(f"\n{case}: held {it.held:.0f} s, {hourly:.0f} packets an hour")
     if case.timestamps:
         assert it.held >= 12 * HOUR and hourly < 60
-        assert max(acknowledged(it.exchange)) == BYTES[case.what], "it went when nothing was left to take"
+        assert max(acknowledged(it.exchange)) == BYTES[case.what], (
+            "it went when nothing was left to take"
+        )
     else:
         assert it.held >= 6 * HOUR and hourly < 40
         assert max(acknowledged(it.exchange)) == BYTES[case.what] - 1
@@ -259,7 +306,9 @@ def test_client_that_wrote_and_closed_is_held_for_half_a_day(day, case):
 
 @cases([NOTHING_LEFT])
 def test_client_that_wrote_little_and_closed_is_held_by_what_is_in_flight(day, case):
-    """Octet by octet: with timestamps 120 s for each; without, most of them go in the first minute."""
+    """Octet by octet: with timestamps 120 s for each; without, most of them go in the first
+    minute.
+    """
     it = day[0][case]
     assert acknowledged(it.exchange)[:3] == [0, 1, 2]
     if case.timestamps:
@@ -268,18 +317,31 @@ def test_client_that_wrote_little_and_closed_is_held_by_what_is_in_flight(day, c
 
 @pytest.mark.parametrize("rtt", RTTS)
 def test_trapped_time_is_counted(day, rtt):
-    """The sum over the answers is the time that the clients were held, within 5 %, without a table of them."""
+    """The sum over the answers is the time that the clients were held, within 5 %, without a
+    table of them.
+    """
     live, closed = day[2][rtt]
-    held = [it.held for case, it in day[0].items() if case.rtt == rtt and case.timestamps and case.what in CLOSED]
-    clients = len([case for case in day[0] if case.rtt == rtt and case.timestamps and case.what in LIVE])
-    print(f"\nRTT {rtt * 1000:.0f} ms: {live:.0f} s of {clients * DAY}, {closed:.0f} s of {sum(held):.0f}")
+    held = [
+        it.held
+        for case, it in day[0].items()
+        if case.rtt == rtt and case.timestamps and case.what in CLOSED
+    ]
+    clients = len(
+        [case for case in day[0] if case.rtt == rtt and case.timestamps and case.what in LIVE]
+    )
+    print(
+        f"\nRTT {rtt * 1000:.0f} ms: {live:.0f} s of {clients * DAY}, {closed:.0f} s of "
+        f"{sum(held):.0f}"
+    )
     assert live == pytest.approx(clients * DAY, rel=0.05)
     assert closed == pytest.approx(sum(held), rel=0.05)
 
 
 @cases(CLOSED)
 def test_fin_is_never_acknowledged(day, case):
-    """Written and closed: an orphan stays until its kernel gives up; no answer ever takes its FIN."""
+    """Written and closed: an orphan stays until its kernel gives up; no answer ever takes its
+    FIN.
+    """
     it = day[0][case]
     print(f"\n{case}: held {it.held:.0f} s, {len(it.exchange.out)} packets of the client")
     assert it.held > 60

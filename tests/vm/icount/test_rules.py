@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the options of a rule are worth, by the instruction clock: readers with a timer, and profile linux.
+"""What the options of a rule are worth, by the instruction clock: readers with a timer, and profile
+linux.
 
 All clients live side by side, for seven hours: the fixture `hours`.
 """
@@ -45,7 +46,11 @@ class Client:
 
     def hourly(self):
         """Its packets an hour."""
-        return sum(s.outgoing for s in self.segments) * HOUR / (self.segments[-1].time - self.segments[0].time)
+        return (
+            sum(s.outgoing for s in self.segments)
+            * HOUR
+            / (self.segments[-1].time - self.segments[0].time)
+        )
 
 
 class RuledLab(Lab):
@@ -53,12 +58,16 @@ class RuledLab(Lab):
 
     def rules(self):
         for family, (rule, port) in itertools.product(FAMILIES, RULES.items()):
-            self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "TARPIT", *rule.split())
+            self.server.iptables(
+                family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "TARPIT", *rule.split()
+            )
 
 
 @pytest.fixture(scope="module")
 def hours():
-    """{(family, RTT, rule, patience): Client}; a patience of 0 closes at once, None waits for ever."""
+    """{(family, RTT, rule, patience): Client}; a patience of 0 closes at once, None waits for
+    ever.
+    """
     labs, captures, clients = {}, {}, {}
     try:
         for rtt in RTTS:
@@ -75,26 +84,36 @@ def hours():
                 sock.send(b"x" * 200)
             sock.setblocking(False)
             now = time.monotonic()
-            clients[key] = Client(family, rtt, rule, patience, sock, sock.getsockname()[1], now, now)
+            clients[key] = Client(
+                family, rtt, rule, patience, sock, sock.getsockname()[1], now, now
+            )
         begin = time.monotonic()
         while time.monotonic() - begin < 7 * HOUR:
             # Only what is said of the first quarter of an hour is so exact.
             early = time.monotonic() - begin < 1000
-            ready, _, _ = select.select([c.sock for c in clients.values() if c.sock], [], [], 2 if early else 60)
+            ready, _, _ = select.select(
+                [c.sock for c in clients.values() if c.sock], [], [], 2 if early else 60
+            )
             there = {rtt: alive(lab) for rtt, lab in labs.items()}
             now = time.monotonic()
             for client in clients.values():
                 if client.sock in ready:
                     client.read += client.sock.recv(100)
                     client.heard = now
-                if client.sock and client.patience not in (None, SILENT) and now - client.heard >= client.patience:
+                if (
+                    client.sock
+                    and client.patience not in (None, SILENT)
+                    and now - client.heard >= client.patience
+                ):
                     client.sock.close()
                     client.sock, client.closed = None, now
                 if not client.gone and client.port not in there[client.rtt]:
                     client.gone = now
         for client in clients.values():
             client.segments = [
-                s for s in captures[client.rtt, client.family].segments() if client.port in (s.sport, s.dport)
+                s
+                for s in captures[client.rtt, client.family].segments()
+                if client.port in (s.sport, s.dport)
             ]
             if client.sock:
                 client.info = tcp_info(client.sock)
@@ -115,12 +134,19 @@ everywhere = pytest.mark.parametrize("rtt", RTTS)
 @everywhere
 @pytest.mark.parametrize("patience", [30.5, 150])
 def test_drip_holds_a_reader_with_a_timer(hours, family, rtt, patience):
-    """200 octets sent, then every silence of half a minute or more ends it: held for 900 s and more all the same."""
+    """200 octets sent, then every silence of half a minute or more ends it: held for 900 s and
+    more all the same.
+    """
     it = hours[family, rtt, "--drip", patience]
     held = (it.closed or time.monotonic()) - it.begin
-    print(f"\n{family.name}, RTT {rtt * 1000:.0f} ms, timer {patience} s: {held:.0f} s, {it.hourly():.0f} packets an hour")
+    print(
+        f"\n{family.name}, RTT {rtt * 1000:.0f} ms, timer {patience} s: {held:.0f} s, "
+        f"{it.hourly():.0f} packets an hour"
+    )
     assert held >= 900
-    assert it.read == (BANNER * (len(it.read) // len(BANNER) + 1))[: len(it.read)], "the banner, in order"
+    assert it.read == (BANNER * (len(it.read) // len(BANNER) + 1))[: len(it.read)], (
+        "the banner, in order"
+    )
     # What the client has read, it has acknowledged; nothing of ours was ever more than an octet.
     assert max(len(s.payload) for s in it.segments if not s.outgoing) == 1
     assert all(s.right for s in it.segments if not s.outgoing)
@@ -129,7 +155,9 @@ def test_drip_holds_a_reader_with_a_timer(hours, family, rtt, patience):
 @each
 @everywhere
 def test_drip_loses_the_closed(hours, family, rtt):
-    """As the manual says: the first octet makes the kernel of a client that has closed its socket reset."""
+    """As the manual says: the first octet makes the kernel of a client that has closed its
+    socket reset.
+    """
     it = hours[family, rtt, "--drip", 0]
     assert it.gone - it.begin < 60
     assert "R" in it.segments[-1].flags and it.segments[-1].outgoing
@@ -141,7 +169,10 @@ def test_profile_linux_holds_the_closed_by_what_is_in_flight(hours, family, rtt)
     """All 200 octets are in flight, an octet is worth 120 s: 6 hours, at 40 packets an hour."""
     it = hours[family, rtt, "--profile linux", 0]
     assert it.gone, "it goes when all is taken"
-    print(f"\n{family.name}, RTT {rtt * 1000:.0f} ms: {it.gone - it.begin:.0f} s, {it.hourly():.0f} packets an hour")
+    print(
+        f"\n{family.name}, RTT {rtt * 1000:.0f} ms: {it.gone - it.begin:.0f} s, "
+        f"{it.hourly():.0f} packets an hour"
+    )
     assert it.gone - it.begin >= 6 * HOUR
     assert it.hourly() < 40
 

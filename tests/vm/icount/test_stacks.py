@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Clients that are not Linux: how other TCPs are held, by the instruction clock.
 
-smoltcp and lwIP are the real ones (tests/stacks), each a process behind a TUN interface of the client's
-namespace. The BSDs and Windows are in no archive: a `Prober` plays what matters of them here, the window
-probe that carries an octet. All of them live through the same hours, at a round trip of 100 ms.
+smoltcp and lwIP are the real ones (tests/stacks), each a process behind a TUN interface of the
+client's namespace. The BSDs and Windows are in no archive: a `Prober` plays what matters of them
+here, the window probe that carries an octet. All of them live through the same hours, at a round
+trip of 100 ms.
 """
 
 import heapq
@@ -37,18 +38,19 @@ class Rules:
     silence: float = float("inf")  # of the peer, after which a closed connection is given up
 
 
-# FreeBSD 14 and 15, sys/netinet: tcp_setpersist() begins with eight round trips when one was measured, within
-# net.inet.tcp.persmin and persmax. The probe is tcp_output() with TF_FORCEDATA, for which a closed window has room
-# for an octet; snd_max counts it, snd_nxt does not. tcp_timer_persist() drops a live connection after two hours
-# of silence, one in a state behind CLOSE_WAIT after TCPTV_PERSMAX, 60 s, when it would probe. In the end the interval
-# is 60 s as well, and the answer came a round trip after its beginning: what decides is how late the timer is.
-# tcp_timer_activate() allows callout_when()'s precision, a sixteenth of the interval (tc_precexp 4).
-# OpenBSD's tcp_timer_persist() and xnu's TCPT_PERSIST do not ask whether the socket is closed.
+# FreeBSD 14 and 15, sys/netinet: tcp_setpersist() begins with eight round trips when one was
+# measured, within net.inet.tcp.persmin and persmax. The probe is tcp_output() with TF_FORCEDATA,
+# for which a closed window has room for an octet; snd_max counts it, snd_nxt does not.
+# tcp_timer_persist() drops a live connection after two hours of silence, one in a state behind
+# CLOSE_WAIT after TCPTV_PERSMAX, 60 s, when it would probe. In the end the interval is 60 s as
+# well, and the answer came a round trip after its beginning: what decides is how late the timer is.
+# tcp_timer_activate() allows callout_when()'s precision, a sixteenth of the interval (tc_precexp
+# 4). OpenBSD's tcp_timer_persist() and xnu's TCPT_PERSIST do not ask whether the socket is closed.
 FREEBSD = Rules("FreeBSD", 8 * RTT, least=5, silence=60)
 FREEBSD_LATE = Rules("FreeBSD, late timers", 8 * RTT, least=5, late=1 / 16, silence=60)
 OPENBSD = Rules("OpenBSD", 8 * RTT, least=5, late=1 / 16)
-# Windows' source is not public. Its probes carry an octet and no timestamps; the rest is as RFC 9293, 3.8.6.1
-# wants it: from the retransmission timeout on, doubled, for ever.
+# Windows' source is not public. Its probes carry an octet and no timestamps; the rest is as RFC
+# 9293, 3.8.6.1 wants it: from the retransmission timeout on, doubled, for ever.
 RFC = Rules("RFC 9293", 3 * RTT)
 
 TWICE, CLOSED = "wrote 10 bytes, then 190, and waits", "wrote 200 bytes and closed"
@@ -56,7 +58,9 @@ WRITTEN = {TWICE: (10, 190), CLOSED: (200,)}
 
 
 class Prober(Puppet):
-    """A sender whose probes carry the next octet: if that is acknowledged, the stream goes on behind it."""
+    """A sender whose probes carry the next octet: if that is acknowledged, the stream goes on
+    behind it.
+    """
 
     def __init__(self, lab, family, capture, rules, what, timestamps):
         super().__init__(lab, family, capture, src=PROBERS[family], ts=timestamps)
@@ -99,9 +103,13 @@ class Prober(Puppet):
     def hear(self, answer):
         new = answer.ack - self.isn - 1 & 0xFFFFFFFF
         assert answer.flags == "A" and answer.seq == self.their_isn + 1 & 0xFFFFFFFF, answer
-        assert self.una <= new <= self.max, f"acknowledges what was not sent, or takes back: {answer}"
+        assert self.una <= new <= self.max, (
+            f"acknowledges what was not sent, or takes back: {answer}"
+        )
         if self.ts:
-            assert answer.ts[0] - self.echo & 0xFFFFFFFF < 1 << 31, f"older than {self.echo}: {answer}"
+            assert answer.ts[0] - self.echo & 0xFFFFFFFF < 1 << 31, (
+                f"older than {self.echo}: {answer}"
+            )
             self.echo = answer.ts[0]
         self.heard, self.window = time.monotonic(), answer.window
         if new > self.una:
@@ -180,9 +188,13 @@ class Evidence:
 
 
 def behind_tun(lab, stack):
-    """A stack's process on an interface of its own, which the client's namespace forwards to the wire."""
+    """A stack's process on an interface of its own, which the client's namespace forwards to
+    the wire.
+    """
     dev, address = f"tun-{stack}", STACKS[stack]
-    lab.client.ip(f"tuntap add dev {dev} mode tun", f"link set {dev} up", f"route add {address} dev {dev}")
+    lab.client.ip(
+        f"tuntap add dev {dev} mode tun", f"link set {dev} up", f"route add {address} dev {dev}"
+    )
     lab.client.sysctl(f"net.ipv6.conf.{dev}.disable_ipv6", 1)
     argv = [f"/opt/stacks/{stack}-clients", dev, address, V4.server, "23", str(HOURS * HOUR)]
     with lab.client.inside():
@@ -228,7 +240,9 @@ def clients():
                 evidence[f"{stack}, {name}"] = (None if held == "-" else int(held), V4, int(port))
         everything = {family: capture.segments() for family, capture in captures.items()}
         yield {
-            name: Evidence(name, held, [s for s in everything[family] if port in (s.sport, s.dport)])
+            name: Evidence(
+                name, held, [s for s in everything[family] if port in (s.sport, s.dport)]
+            )
             for name, (held, family, port) in evidence.items()
         }
     finally:
@@ -248,9 +262,13 @@ LEAVE = {
     "FreeBSD, late timers prober, ipv4, wrote 200 bytes and closed, timestamps": 120,
 }
 
-# Without timestamps, an octet that comes again (lwIP's probe) or never was one (smoltcp's keep-alive) is taken for a probe of
-# the next: the answer is one octet too low. That is no sign of life to smoltcp, which goes by its own time limit.
-LEAVE |= {f"smoltcp, wrote 200 bytes and {then}, keep-alive, no timestamps": 140 for then in ("waits", "closed")}
+# Without timestamps, an octet that comes again (lwIP's probe) or never was one (smoltcp's
+# keep-alive) is taken for a probe of the next: the answer is one octet too low. That is no sign of
+# life to smoltcp, which goes by its own time limit.
+LEAVE |= {
+    f"smoltcp, wrote 200 bytes and {then}, keep-alive, no timestamps": 140
+    for then in ("waits", "closed")
+}
 
 # Whose retransmissions nothing slows down: smoltcp's FIN, each ten seconds.
 SIX_A_MINUTE = {f"smoltcp, closed at once, {stamps}timestamps" for stamps in ("", "no ")}
@@ -262,7 +280,10 @@ def test_who_stays_and_who_goes(clients):
     assert len(clients) == 7 + 14 + 7
     assert {name for name, it in clients.items() if it.held is not None} == set(LEAVE)
     for name, least in LEAVE.items():
-        print(f"{name}: {len(clients[name].out)} packets, {sum('F' in s.flags for s in clients[name].out)} FINs")
+        print(
+            f"{name}: {len(clients[name].out)} packets, "
+            f"{sum('F' in s.flags for s in clients[name].out)} FINs"
+        )
         assert clients[name].held >= least
 
 
@@ -276,11 +297,15 @@ def test_no_exchange_feeds_itself(clients):
             if segment.outgoing:
                 cause = segment
             elif "S" not in segment.flags:  # which may wait for the neighbour's address
-                assert segment.time - cause.time < RTT + 0.02, f"{name}: an answer without a cause: {segment}"
+                assert segment.time - cause.time < RTT + 0.02, (
+                    f"{name}: an answer without a cause: {segment}"
+                )
 
 
 def test_only_what_was_sent_is_acknowledged(clients):
-    """Never an octet that was not sent, a FIN, or less than before; of what is in flight, little."""
+    """Never an octet that was not sent, a FIN, or less than before; of what is in flight,
+    little.
+    """
     for name, it in clients.items():
         sent = before = 0
         for segment in it.all:
@@ -298,7 +323,9 @@ def test_only_what_was_sent_is_acknowledged(clients):
 
 
 def test_probed_octets_are_not_taken(clients):
-    """Of ten octets the first one is taken; the one in each probe is not, or nothing would be left to probe for."""
+    """Of ten octets the first one is taken; the one in each probe is not, or nothing would be
+    left to probe for.
+    """
     for name, it in clients.items():
         if TWICE in name and "prober" in name:
             assert set(it.taken) == {0, 1}, name

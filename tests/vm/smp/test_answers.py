@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What an answer is made of, in every mode and at every hook: --ttl, --window, and nothing that was the peer's.
+"""What an answer is made of, in every mode and at every hook: --ttl, --window, and nothing that was
+the peer's.
 
-The packets that ask have everything set that a header has room for; of the answer each field is known.
+The packets that ask have everything set that a header has room for; of the answer each field is
+known.
 """
-
 
 import pytest
 import wire
@@ -13,15 +14,21 @@ HOOKS = {"INPUT": "filter", "FORWARD": "filter", "PREROUTING": "raw"}
 # Where a rule stands, its options, and the hop limit of its answers.
 PLACES = [
     ("INPUT", "", 64), ("FORWARD", "--ttl 1", 1), ("PREROUTING", "--ttl 255", 255),
-    ("INPUT", "--hairpin --ttl 254", 254), ("FORWARD", "--hairpin", 64), ("PREROUTING", "--hairpin --ttl 65", 65),
+    ("INPUT", "--hairpin --ttl 254", 254), ("FORWARD", "--hairpin", 64),
+    ("PREROUTING", "--hairpin --ttl 65", 65),
 ]  # fmt: skip
 places = pytest.mark.parametrize("place", range(len(PLACES)), ids=lambda i: " ".join(PLACES[i][:2]))
-TARGETS = {(mode, place): 6000 + i for i, (mode, place) in enumerate((m, p) for m in MODES for p in range(len(PLACES)))}
+TARGETS = {
+    (mode, place): 6000 + i
+    for i, (mode, place) in enumerate((m, p) for m in MODES for p in range(len(PLACES)))
+}
 
 
 @pytest.fixture(scope="module")
 def lab():
-    """A rule for each mode at each hook, on ports of their own; what goes to the netblock is forwarded."""
+    """A rule for each mode at each hook, on ports of their own; what goes to the netblock is
+    forwarded.
+    """
     lab = Lab()
     lab.server.sysctl("net.ipv4.ip_forward", 1)
     lab.server.sysctl("net.ipv6.conf.all.forwarding", 1)
@@ -32,7 +39,9 @@ def lab():
             rule = " ".join((*MODES[mode], options))
             tables[HOOKS[chain]].append(f"-A {chain} -p tcp --dport {port} -j TARPIT {rule}")
         # Any mark that an answer has is counted, and the packets that ask do have one.
-        text = "".join(f"*{name}\n" + "\n".join(lines) + "\nCOMMIT\n" for name, lines in tables.items())
+        text = "".join(
+            f"*{name}\n" + "\n".join(lines) + "\nCOMMIT\n" for name, lines in tables.items()
+        )
         text += "*mangle\n-A OUTPUT -p tcp -m mark ! --mark 0\nCOMMIT\n"
         text += "*raw\n-I PREROUTING -p tcp -j MARK --set-mark 7\nCOMMIT\n"
         lab.server.run(f"{family.iptables}-restore", "-n", text=text)
@@ -51,7 +60,9 @@ def conversation(lab, family, capture, mode, dst, port):
     puppet = Puppet(lab, family, capture, dst=dst, dport=port, src=lab.stranger(family))
 
     def ask(flags, at=0, payload=b"", answered=True, **fields):
-        packet = bytearray(puppet.segment(flags, at, payload, reserved=0xF, window=0xDEC0, **fields))
+        packet = bytearray(
+            puppet.segment(flags, at, payload, reserved=0xF, window=0xDEC0, **fields)
+        )
         packet[16:20] = b"\0\0\xde\xc0"  # the urgent pointer
         total = wire.checksum(wire.pseudo(puppet.src, puppet.dst, len(packet)) + packet)
         packet[16:18] = total.to_bytes(2)
@@ -82,10 +93,17 @@ def test_nothing_of_the_peers_packet_is_in_the_answer(lab, family, mode, place):
     assert len(answers) >= 3
     for _, answer in answers:
         tcp = answer.raw[family.header :]
-        assert (answer.tos, answer.ttl, answer.reserved, tcp[18:20]) == (0, PLACES[place][2], 0, b"\0\0"), answer
+        assert (answer.tos, answer.ttl, answer.reserved, tcp[18:20]) == (
+            0,
+            PLACES[place][2],
+            0,
+            b"\0\0",
+        ), answer
         # Linux' promise of ECN is the one thing, of the profile that plays Linux.
         promise = {"E"} if mode == "linux" else set()
-        assert not set(answer.flags) & {"U", "C", "P"} and set(answer.flags) & {"E"} <= promise, answer
+        assert not set(answer.flags) & {"U", "C", "P"} and set(answer.flags) & {"E"} <= promise, (
+            answer
+        )
         assert b"\xde\xc0" not in answer.raw[family.header + 12 :] and SECRET[:8] not in answer.raw
         assert answer.payload == b""
         if family is V4:
@@ -94,10 +112,13 @@ def test_nothing_of_the_peers_packet_is_in_the_answer(lab, family, mode, place):
         else:
             assert answer.label != 0xABCDE
         if answer.ts:
-            # The peer's clock comes back as the echo, where it belongs; its echo only to who is frozen.
+            # The peer's clock comes back as the echo, where it belongs; its echo only to who is
+            # frozen.
             frozen = answer.ts == (ECHO, 5)
             assert frozen or answer.ts[0] != ECHO
-    assert lab.server.rule_packets(family, "OUTPUT", table="mangle") == marked, "no answer has a mark"
+    assert lab.server.rule_packets(family, "OUTPUT", table="mangle") == marked, (
+        "no answer has a mark"
+    )
 
 
 # --- --window, and what the kernel takes
@@ -125,7 +146,10 @@ def test_window_is_that_of_the_syn_ack(lab, family, mode, window):
         with lab.client.connect(family, 6900) as client:
             port = client.getsockname()[1]
             client.send(b"x" * 1000)
-            wait_until(lambda: len([s for s in capture.segments() if s.dport == port]) > 1, what="an answer to data")
+            wait_until(
+                lambda: len([s for s in capture.segments() if s.dport == port]) > 1,
+                what="an answer to data",
+            )
             first, *rest = [s for s in capture.segments() if s.dport == port]
             assert first.window == window
             if mode != "honeypot":

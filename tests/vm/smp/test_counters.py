@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the kernel counts and traces: each packet that a rule matches moves the columns that it should, and no others."""
+"""What the kernel counts and traces: each packet that a rule matches moves the columns that it
+should, and no others.
+"""
 
 import contextlib
 import os
@@ -17,18 +19,24 @@ KINDS = """syn established data probe keepalive ack fin rst synack midstream
     truncated malformed fragment nottcp notunicast badflags notours checksum""".split()
 COLUMNS = [*KINDS, "replies", "limited", "failed", "refused", "bytes_in", "bytes_out", "trapped_ms"]
 PORTS = {mode: 6100 + number for number, mode in enumerate(MODES)}
-# Whatever comes from these, to whomever, is the tarpit's before anybody looks at it; there is no way to the second.
+# Whatever comes from these, to whomever, is the tarpit's before anybody looks at it; there is no
+# way to the second.
 ODD = {"ipv4": "198.51.100.200", "ipv6": "2001:db8:2:200::1"}
 AWAY = {"ipv4": "100.64.0.1", "ipv6": "2001:db8:ffff::1"}
 
 
 class Counting(Lab):
-    """A rule for each mode; no conntrack, so fragments stay what they are. Nobody asks for a neighbour."""
+    """A rule for each mode; no conntrack, so fragments stay what they are. Nobody asks for a
+    neighbour.
+    """
 
     def rules(self):
         for family in FAMILIES:
             lines = [f"-A INPUT -p tcp --dport {PORT} -j TARPIT"]
-            lines += [f"-A INPUT -p tcp --dport {port} -j TARPIT {' '.join(MODES[mode])}" for mode, port in PORTS.items()]
+            lines += [
+                f"-A INPUT -p tcp --dport {port} -j TARPIT {' '.join(MODES[mode])}"
+                for mode, port in PORTS.items()
+            ]
             odd = [f"-A PREROUTING -s {nobody[family.name]} -j TARPIT" for nobody in (ODD, AWAY)]
             text = "\n".join(["*filter", *lines, "COMMIT", "*raw", *odd, "COMMIT", ""])
             self.server.run(f"{family.iptables}-restore", text=text)
@@ -51,7 +59,9 @@ def table(host):
 
 def counts(host):
     names, cpus = table(host)
-    return Counter({name: sum(column) for name, column in zip(names, zip(*cpus, strict=True), strict=True)})
+    return Counter(
+        {name: sum(column) for name, column in zip(names, zip(*cpus, strict=True), strict=True)}
+    )
 
 
 class Books:
@@ -73,16 +83,23 @@ class Books:
 
     def moved(self):
         now = counts(self.lab.server)
-        return {name: now[name] - self.before[name] for name in now if now[name] != self.before[name]}
+        return {
+            name: now[name] - self.before[name] for name in now if now[name] != self.before[name]
+        }
 
     def __exit__(self, failed, *_):
         del self.lab.inject, self.lab.inject_gso
         with self.capture:
             if failed:
                 return
-            wait_until(lambda: sum(self.moved().get(kind, 0) for kind in KINDS) >= len(self.sent), what="all have come")
+            wait_until(
+                lambda: sum(self.moved().get(kind, 0) for kind in KINDS) >= len(self.sent),
+                what="all have come",
+            )
             replies = self.moved().get("replies", 0)
-            wait_until(lambda: len(self.capture.segments()) >= replies, what="all answers have come")
+            wait_until(
+                lambda: len(self.capture.segments()) >= replies, what="all answers have come"
+            )
             self.answers = self.capture.segments()
             self.all = self.moved()
 
@@ -129,7 +146,9 @@ def data(books):
     books.connected(ts=False).send("PA", payload=b"x")
     books.connected("honeypot").send("PA", 500, b"x" * 100)
     # One packet of many segments, with the options in another piece of memory.
-    books.lab.inject_gso(books.connected().packet("PA", payload=b"x" * 30000), 1400, books.family.header + 20)
+    books.lab.inject_gso(
+        books.connected().packet("PA", payload=b"x" * 30000), 1400, books.family.header + 20
+    )
 
 
 def probes(books):
@@ -267,7 +286,9 @@ DONE = ("replies", "bytes_in", "bytes_out", "trapped_ms")
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_each_packet_moves_its_columns_and_no_others(lab, family, case):
-    """And the bytes are those that were sent and seen; nothing moves where the packets come from."""
+    """And the bytes are those that were sent and seen; nothing moves where the packets come
+    from.
+    """
     elsewhere = counts(lab.client)
     with Books(lab, family) as books:
         case(books)
@@ -341,7 +362,8 @@ def queue_by_the_link(lab, family, src):
 
 
 REFUSED = (
-    policy, rejecting, behind_routing, *map(route, ("blackhole", "unreachable", "prohibit", "throw")), own_address, queue,
+    policy, rejecting, behind_routing,
+    *map(route, ("blackhole", "unreachable", "prohibit", "throw")), own_address, queue,
     queue_by_the_link,
 )  # fmt: skip
 
@@ -358,7 +380,10 @@ def test_refused_reply_is_counted_as_such(lab, family, by):
             moved = counts(lab.server) - before
             assert not [s for s in capture.segments() if s.dst == src]
     columns = ("syn", "refused", "replies", "bytes_out", "failed")
-    assert {name: moved[name] for name in columns} == dict.fromkeys(columns, 0) | {"syn": 1, "refused": 1}
+    assert {name: moved[name] for name in columns} == dict.fromkeys(columns, 0) | {
+        "syn": 1,
+        "refused": 1,
+    }
     # As before when nothing refuses any more.
     with Books(lab, family) as books:
         books.puppet(src=lab.stranger(family)).send("S", -1)
@@ -379,7 +404,9 @@ def test_reply_that_a_congested_queue_took_is_not_refused(lab, family):
             puppet = Puppet(lab, family, capture, dport=PORT, src=src)
             for _ in range(60):
                 puppet.send("S", -1)
-            wait_until(lambda: counts(lab.server)["syn"] - before["syn"] == 60, what="all have come")
+            wait_until(
+                lambda: counts(lab.server)["syn"] - before["syn"] == 60, what="all have come"
+            )
         listing = lab.server.run("tc", "-s", "qdisc", "show", "dev", "s0")
         dropped = [int(number) for number in re.findall(r"dropped (\d+)", listing)]
         assert max(dropped) > 10, f"nothing was dropped:\n{listing}"
@@ -411,10 +438,14 @@ def test_the_time_of_a_client_is_counted(lab, family):
 
 def test_the_columns_are_these_and_anybody_may_read_them(lab):
     path = "/proc/net/stat/xt_TARPIT"
-    text = lab.server.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path)
+    text = lab.server.run(
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path
+    )
     names, *cpus = text.splitlines()
     assert names.split() == COLUMNS
-    assert len(cpus) == len(sh("ls", "-d", *Path("/sys/devices/system/cpu").glob("cpu[0-9]*")).splitlines())
+    assert len(cpus) == len(
+        sh("ls", "-d", *Path("/sys/devices/system/cpu").glob("cpu[0-9]*")).splitlines()
+    )
     assert lab.server.run("stat", "-c", "%a", path).strip() == "444"
 
 
@@ -431,12 +462,18 @@ def test_each_processor_has_its_line(lab, family):
     _, after = table(lab.server)
     syn, replies = COLUMNS.index("syn"), COLUMNS.index("replies")
     for cpu, count in sent.items():
-        assert [after[cpu][column] - before[cpu][column] for column in (syn, replies)] == [count, count]
+        assert [after[cpu][column] - before[cpu][column] for column in (syn, replies)] == [
+            count,
+            count,
+        ]
 
 
 def test_what_this_host_sends_is_not_counted(lab, family):
     """A rule in OUTPUT lets everything through."""
-    with lab.server.rule(family, "OUTPUT", "-p", "tcp", "-j", "TARPIT"), lab.capture(family, both=False) as capture:
+    with (
+        lab.server.rule(family, "OUTPUT", "-p", "tcp", "-j", "TARPIT"),
+        lab.capture(family, both=False) as capture,
+    ):
         before = counts(lab.server)
         with lab.server.socket(family.af, 1) as sock:
             sock.setblocking(False)
@@ -450,7 +487,8 @@ def test_what_this_host_sends_is_not_counted(lab, family):
 
 TRACING = Path("/sys/kernel/tracing")
 FIELDS = {
-    "netns": 4, "age_ms": 4, "kind": 1, "family": 2, "sport": 2, "dport": 2, "saddr": 4, "daddr": 4, "saddr_v6": 16, "daddr_v6": 16,
+    "netns": 4, "age_ms": 4, "kind": 1, "family": 2, "sport": 2, "dport": 2, "saddr": 4,
+    "daddr": 4, "saddr_v6": 16, "daddr_v6": 16,
 }  # fmt: skip
 
 
@@ -493,12 +531,28 @@ def test_each_segment_is_traced(lab, family, tracing):
         books.odd(puppet.segment("S", -1), mac=bytes.fromhex("ffffffffffff"))
     brackets = "{}" if family is V4 else "[{}]"
     src, dst = brackets.format(puppet.src), brackets.format(puppet.dst)
-    events = [re.fullmatch(r"netns=(\d+) kind=(\w+) src=(.*):(\d+) dst=(.*):(\d+) age_ms=(\d+)", line) for line in lines]
+    events = [
+        re.fullmatch(r"netns=(\d+) kind=(\w+) src=(.*):(\d+) dst=(.*):(\d+) age_ms=(\d+)", line)
+        for line in lines
+    ]
     assert all(events), lines
     netns = os.fstat(lab.server.fd).st_ino
     for event in events:
-        assert event.group(1, 3, 4, 5, 6) == (str(netns), src, str(puppet.sport), dst, str(puppet.dport))
-    assert [event[2] for event in events] == ["syn", "established", "data", "probe", "rst", "checksum"]
+        assert event.group(1, 3, 4, 5, 6) == (
+            str(netns),
+            src,
+            str(puppet.sport),
+            dst,
+            str(puppet.dport),
+        )
+    assert [event[2] for event in events] == [
+        "syn",
+        "established",
+        "data",
+        "probe",
+        "rst",
+        "checksum",
+    ]
     assert sum(int(event[7]) for event in events) == books.all.get("trapped_ms", 0)
 
 
@@ -514,5 +568,10 @@ def test_each_kind_has_its_name(lab, family, tracing):
 
 def test_fields_are_as_documented(tracing):
     text = (tracing / "events/xt_tarpit/xt_tarpit_segment/format").read_text()
-    found = {name: int(size) for name, size in re.findall(r"field:u\d+ (\w+)(?:\[\d+\])?;\toffset:\d+;\tsize:(\d+);", text)}
+    found = {
+        name: int(size)
+        for name, size in re.findall(
+            r"field:u\d+ (\w+)(?:\[\d+\])?;\toffset:\d+;\tsize:(\d+);", text
+        )
+    }
     assert {name: found.get(name) for name in FIELDS} == FIELDS

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The extensions and the kernel: iptables and ip6tables, legacy and nft, ours and xtables-addons'."""
+"""The extensions and the kernel: iptables and ip6tables, legacy and nft, ours and
+xtables-addons'.
+"""
 
 import ctypes
 import errno
@@ -25,7 +27,11 @@ from lab import (
 
 TOOLS = ("iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft")
 # Another libxtables and C library, where both families load the same extension.
-OTHERS = [f"/opt/iptables/{suite}/iptables-{variant}" for suite in ("bookworm", "sid") for variant in ("legacy", "nft")]
+OTHERS = [
+    f"/opt/iptables/{suite}/iptables-{variant}"
+    for suite in ("bookworm", "sid")
+    for variant in ("legacy", "nft")
+]
 with_every_version = pytest.mark.parametrize("tool", [*TOOLS, *OTHERS], indirect=True)
 RULE = ("INPUT", "-p", "tcp", "-m", "tcp", "--dport", "23", "-j", "TARPIT")
 SAVED = "-A INPUT -p tcp -m tcp --dport 23 -j TARPIT --tarpit"
@@ -62,7 +68,11 @@ def peers_plugin(monkeypatch):
 
 def saved(host, tool):
     """What iptables-save says of the INPUT chain."""
-    return [line.rstrip() for line in host.run(f"{tool}-save").splitlines() if line.startswith("-A INPUT")]
+    return [
+        line.rstrip()
+        for line in host.run(f"{tool}-save").splitlines()
+        if line.startswith("-A INPUT")
+    ]
 
 
 @pytest.fixture
@@ -112,9 +122,13 @@ def test_options_survive_save_and_restore(host, tool):
         host.run(f"{tool}-restore", text=text)
         assert saved(host, tool) == [f"{rule} {kept}" for _, kept, _ in OPTIONS]
         text = host.run(f"{tool}-save")
-    assert host.run(tool, "-S", "INPUT").splitlines()[1:] == [f"{rule} {kept}" for _, kept, _ in OPTIONS]
+    assert host.run(tool, "-S", "INPUT").splitlines()[1:] == [
+        f"{rule} {kept}" for _, kept, _ in OPTIONS
+    ]
     listing = host.run(tool, "-nL", "INPUT")
-    assert re.findall(r"^TARPIT +.*tcp dpt:23 (.*?) *$", listing, re.M) == [listed for _, _, listed in OPTIONS]
+    assert re.findall(r"^TARPIT +.*tcp dpt:23 (.*?) *$", listing, re.M) == [
+        listed for _, _, listed in OPTIONS
+    ]
 
     options, kept, listed = OPTIONS[-1]
     assert f" {listed}\n" in host.run(tool, "-v", "-A", *RULE, *options.split())
@@ -141,7 +155,10 @@ WRONG = [
     ("--honeypot --profile linux", '"--honeypot" cannot be used together with "--profile"'),
     ("--window 1 --reset", '"--reset" cannot be used together with "--window"'),
     ("--drip --window 1", '"--drip" cannot be used together with "--window"'),
-    ("--tarpit --honeypot", "cannot be used together with"),  # xtables-addons' extension takes the last one
+    (
+        "--tarpit --honeypot",
+        "cannot be used together with",
+    ),  # xtables-addons' extension takes the last one
     ("--window 0", "out of range (1-65535)"),
     ("--profile windows", 'unknown profile "windows"; it can be "hold" or "linux"'),
     ("--profile", '"--profile" requires an argument'),
@@ -152,7 +169,9 @@ WRONG = [
 
 @with_every_version
 def test_wrong_options_load_nothing(host, tool):
-    """The program says which option and why, ends with 2, and no rule of a restored table is there."""
+    """The program says which option and why, ends with 2, and no rule of a restored table is
+    there.
+    """
     rule = f"-A {' '.join(RULE)}"
     for options, why in WRONG if tool in TOOLS else WRONG[:3]:
         done = host.run(tool, *f"{rule} {options}".split(), check=False)
@@ -164,12 +183,17 @@ def test_wrong_options_load_nothing(host, tool):
 
 
 def load_raw(host, data):
-    """Loads the IPv4 filter table again with this data in its TARPIT rule, which no extension has judged."""
+    """Loads the IPv4 filter table again with this data in its TARPIT rule, which no extension
+    has judged.
+    """
     libc = ctypes.CDLL(None)
 
     def ask(what, question, size):
         answer, length = ctypes.create_string_buffer(question, size), ctypes.c_uint(size)
-        assert libc.getsockopt(sock.fileno(), socket.IPPROTO_IP, what, answer, ctypes.byref(length)) == 0
+        assert (
+            libc.getsockopt(sock.fileno(), socket.IPPROTO_IP, what, answer, ctypes.byref(length))
+            == 0
+        )
         return answer.raw
 
     # struct ipt_getinfo, ipt_get_entries and ipt_replace.
@@ -179,12 +203,20 @@ def load_raw(host, data):
         start = entries.index(b"TARPIT\0") + 30  # the name's 29 bytes, the revision
         entries = entries[:start] + data + entries[start + len(data) :]
         counters = ctypes.create_string_buffer(16 * count)
-        head = struct.pack("=32s14IQ", b"filter", hooks, count, size, *places, count, ctypes.addressof(counters))
+        head = struct.pack(
+            "=32s14IQ", b"filter", hooks, count, size, *places, count, ctypes.addressof(counters)
+        )
         sock.setsockopt(socket.IPPROTO_IP, 64, head + entries)
 
 
 # Variant, profile, flags, ttl, window, reserved.
-RIGHT = [(0, 0, 0, 0, 0, 0), (0, 1, 2, 255, 65535, 0), (0, 0, 3, 1, 0, 0), (1, 0, 2, 255, 1, 0), (2, 0, 2, 1, 0, 0)]
+RIGHT = [
+    (0, 0, 0, 0, 0, 0),
+    (0, 1, 2, 255, 65535, 0),
+    (0, 0, 3, 1, 0, 0),
+    (1, 0, 2, 255, 1, 0),
+    (2, 0, 2, 1, 0, 0),
+]
 UNKNOWN = [
     (3, 0, 0, 0, 0, 0),
     (0, 2, 0, 0, 0, 0),
@@ -211,15 +243,24 @@ def test_rule_of_another_version_is_refused_with_one_line(host, kernel_log):
             load_raw(host, struct.pack("=4B2H", *rule))
         assert refused.value.errno == errno.EINVAL
     assert saved(host, "iptables-legacy") == kept
-    form = "a rule with mode {}, profile {}, flags {:#x}, ttl {} and window {} is not supported by this version"
+    form = (
+        "a rule with mode {}, profile {}, flags {:#x}, ttl {} and window {} "
+        "is not supported by this version"
+    )
     lines = log_of(kernel_log)[before:]
-    assert [line.removeprefix("xt_TARPIT: ") for line in lines] == [form.format(*rule) for rule in UNKNOWN]
+    assert [line.removeprefix("xt_TARPIT: ") for line in lines] == [
+        form.format(*rule) for rule in UNKNOWN
+    ]
     host.run("iptables-legacy", "-F")
 
 
-@pytest.mark.parametrize("where", [("mangle", "POSTROUTING"), ("nat", "PREROUTING"), ("nat", "OUTPUT")], ids="-".join)
+@pytest.mark.parametrize(
+    "where", [("mangle", "POSTROUTING"), ("nat", "PREROUTING"), ("nat", "OUTPUT")], ids="-".join
+)
 def test_hook_where_it_could_not_work_is_refused(host, tool, where, kernel_log):
-    """Where packets leave, and in nat, which sees the first of a connection only; of the latter the log says why."""
+    """Where packets leave, and in nat, which sees the first of a connection only; of the latter
+    the log says why.
+    """
     kernel_log.expected += ["TARPIT"]
     table, chain = where
     before = len(log_of(kernel_log))
@@ -227,14 +268,21 @@ def test_hook_where_it_could_not_work_is_refused(host, tool, where, kernel_log):
     assert done.returncode not in (0, 2) and done.stderr.strip()
     assert "TARPIT" not in host.run(f"{tool}-save", "-t", table)
     if table == "nat":
-        assert any("in the nat table, TARPIT is for INPUT only" in line for line in log_of(kernel_log)[before:])
+        assert any(
+            "in the nat table, TARPIT is for INPUT only" in line
+            for line in log_of(kernel_log)[before:]
+        )
 
 
 @pytest.mark.parametrize("variant", ["legacy", "nft"])
 def test_examples_of_the_man_page_load(host, variant):
     """All of them, one after the other, and each is then found as it was typed."""
     page = Path("/usr/share/man/man8/xt_TARPIT.8").read_text(encoding="ascii").replace("\\-", "-")
-    examples = [line for block in re.findall(r"^\.nf\n(.*?)^\.fi$", page, re.M | re.S) for line in block.splitlines()]
+    examples = [
+        line
+        for block in re.findall(r"^\.nf\n(.*?)^\.fi$", page, re.M | re.S)
+        for line in block.splitlines()
+    ]
     commands = {line.split()[0] for line in examples}
     assert commands == {"iptables", "ip6tables"} and page.count("\n-A ") == 0
     for line in examples:
@@ -262,7 +310,9 @@ def test_rule_in_a_users_chain_and_without_protocol(host, tool):
 
 @with_every_version
 def test_rule_of_the_peers_plugin_is_ours(host, tool, monkeypatch):
-    """Loaded, listed and saved by xtables-addons' plugin; what it saved restores with ours, and back."""
+    """Loaded, listed and saved by xtables-addons' plugin; what it saved restores with ours, and
+    back.
+    """
     if not os.path.exists(f"{PEER}/libxt_TARPIT.so"):
         pytest.skip("xtables-addons' plugin is not in this guest")
 
@@ -294,7 +344,9 @@ def test_rule_of_the_peers_plugin_is_ours(host, tool, monkeypatch):
 
 @with_every_version
 def test_rules_of_both_revisions_are_listed_together(host, tool, monkeypatch):
-    """One of xtables-addons' plugin, which is revision 0, among ours; and what the plugin shows of ours."""
+    """One of xtables-addons' plugin, which is revision 0, among ours; and what the plugin shows
+    of ours.
+    """
     if not os.path.exists(f"{PEER}/libxt_TARPIT.so"):
         pytest.skip("xtables-addons' plugin is not in this guest")
     rule = f"-A {' '.join(RULE)}"
@@ -309,7 +361,14 @@ def test_rules_of_both_revisions_are_listed_together(host, tool, monkeypatch):
         assert [line for line in done.stdout.splitlines() if "TARPIT" in line] == lines
         assert "TARPIT" not in done.stderr
         listing = host.run(tool, "-nL", "INPUT", check=False)
-        assert len(re.findall(r"^TARPIT +.*tcp dpt:23 (tarpit|honeypot ttl 9) *$", listing.stdout, re.M)) == 3
+        assert (
+            len(
+                re.findall(
+                    r"^TARPIT +.*tcp dpt:23 (tarpit|honeypot ttl 9) *$", listing.stdout, re.M
+                )
+            )
+            == 3
+        )
         assert "TARPIT" not in listing.stderr
         host.run(f"{tool}-restore", text=done.stdout)
 
@@ -324,11 +383,22 @@ def test_rules_of_both_revisions_are_listed_together(host, tool, monkeypatch):
 
 @with_every_version
 def test_module_without_revision_1_is_named(host, peers_module, tool):
-    """What needs revision 1 is refused with the reason; all else is loaded and listed as ever, without a word."""
-    for option, *value in (["--profile", "hold"], ["--drip"], ["--ttl", "64"], ["--window", "1"], ["--hairpin"]):
+    """What needs revision 1 is refused with the reason; all else is loaded and listed as ever,
+    without a word.
+    """
+    for option, *value in (
+        ["--profile", "hold"],
+        ["--drip"],
+        ["--ttl", "64"],
+        ["--window", "1"],
+        ["--hairpin"],
+    ):
         done = host.run(tool, "-A", *RULE, option, *value, check=False)
         assert done.returncode == 2
-        assert f'option "{option}" needs revision 1 of the target, which the kernel does not have' in done.stderr
+        assert (
+            f'option "{option}" needs revision 1 of the target, which the kernel does not have'
+            in done.stderr
+        )
         assert "that of xtables-addons" in done.stderr
     assert saved(host, tool) == []
 
@@ -342,18 +412,25 @@ def test_module_without_revision_1_is_named(host, peers_module, tool):
 
 
 # Where the extension is looked for: bookworm's with later commands, trixie's with bookworm's.
-FOREIGN = [(tool, "/opt/iptables/bookworm/lib/xtables") for tool in ("iptables-legacy", "iptables-nft")]
+FOREIGN = [
+    (tool, "/opt/iptables/bookworm/lib/xtables") for tool in ("iptables-legacy", "iptables-nft")
+]
 FOREIGN += [(tool, f"{OWN}:") for tool in OTHERS if "bookworm" in tool]
 
 
 @pytest.mark.parametrize("command, where", FOREIGN)
 def test_extension_for_another_libxtables_says_so(host, monkeypatch, command, where):
-    """The option tables of 1.8.9 and 1.8.11 differ: one sentence, where the options would be read from nowhere."""
+    """The option tables of 1.8.9 and 1.8.11 differ: one sentence, where the options would be
+    read from nowhere.
+    """
     monkeypatch.setenv("XTABLES_LIBDIR", where)
     for options in ((), ("--ttl", "1")):
         done = host.run(command, "-A", "INPUT", "-j", "TARPIT", *options, check=False)
         assert done.returncode == 1, done.stderr
-        assert "libxt_TARPIT.so was built for another version of iptables; build it again" in done.stderr
+        assert (
+            "libxt_TARPIT.so was built for another version of iptables; build it again"
+            in done.stderr
+        )
     monkeypatch.delenv("XTABLES_LIBDIR")
     assert saved(host, command) == []
 
@@ -366,6 +443,9 @@ def test_client_is_held_by_a_rule_of_the_peers_plugin(fresh_lab, peers_plugin, f
     try:
         with fresh_lab.client.connect(family, 2323) as client:
             client.send(b"x" * 100)
-            wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
+            wait_until(
+                lambda: tcp_info(client)["acked"] == FIRST_WINDOW,
+                what="the first window is acknowledged",
+            )
     finally:
         fresh_lab.server.run(tool, "-F", "INPUT")

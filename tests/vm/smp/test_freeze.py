@@ -3,8 +3,8 @@
 
     client [socket] ------ wire ------ server [socket, and a rule that comes and goes]
 
-Nothing of what the client sends meanwhile is taken, so that nothing is missing afterwards. What answers
-there are have a budget for each source.
+Nothing of what the client sends meanwhile is taken, so that nothing is missing afterwards. What
+answers there are have a budget for each source.
 """
 
 import contextlib
@@ -48,21 +48,37 @@ def listeners(lab):
 
 @pytest.fixture
 def pair(lab, family, listeners):
-    """connect(ts): a client of its own address, and the server's socket for it; both have said something."""
+    """connect(ts): a client of its own address, and the server's socket for it; both have said
+    something.
+    """
     with contextlib.ExitStack() as stack:
 
         def connect(ts=True):
-            # Limits are per source, so each client has an address of its own. What does not fit into its
-            # connection is dropped.
+            # Limits are per source, so each client has an address of its own. What does not fit
+            # into its connection is dropped.
             address = lab.stranger(family)
             for chain, way in (("INPUT", "-s"), ("OUTPUT", "-d")):
-                rule = (chain, way, address, "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+                rule = (
+                    chain,
+                    way,
+                    address,
+                    "-m",
+                    "conntrack",
+                    "--ctstate",
+                    "INVALID",
+                    "-j",
+                    "DROP",
+                )
                 lab.server.iptables(family, "-A", *rule)
                 stack.callback(lab.server.iptables, family, "-D", *rule)
             lab.client.ip(f"addr add {address}/{'32' if family is V4 else '128 nodad'} dev c0")
-            stack.callback(lab.client.ip, f"addr del {address}/{32 if family is V4 else 128} dev c0")
+            stack.callback(
+                lab.client.ip, f"addr del {address}/{32 if family is V4 else 128} dev c0"
+            )
             lab.client.sysctl("net.ipv4.tcp_timestamps", int(ts))
-            client = lab.client.connect(family, SERVICE, prepare=lambda sock: sock.bind((address, 0)), orphan=True)
+            client = lab.client.connect(
+                family, SERVICE, prepare=lambda sock: sock.bind((address, 0)), orphan=True
+            )
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
             lab.client.sysctl("net.ipv4.tcp_timestamps", 1)
             server, _ = listeners[family].accept()
@@ -89,7 +105,9 @@ def receive(sock, size):
 
 def frozen(lab, family, rule="tarpit"):
     """The connections to the service are frozen while the block runs."""
-    return lab.server.rule(family, "INPUT", "-p", "tcp", "--dport", SERVICE, "-j", "TARPIT", *RULES[rule])
+    return lab.server.rule(
+        family, "INPUT", "-p", "tcp", "--dport", SERVICE, "-j", "TARPIT", *RULES[rule]
+    )
 
 
 def closed(capture, port):
@@ -104,7 +122,10 @@ def bytes_of(size):
 
 def invalid(lab, family):
     """Packets that conntrack called invalid, in INPUT and OUTPUT."""
-    last = {chain: len(lab.server.iptables(family, "-S", chain).splitlines()) - 1 for chain in ("INPUT", "OUTPUT")}
+    last = {
+        chain: len(lab.server.iptables(family, "-S", chain).splitlines()) - 1
+        for chain in ("INPUT", "OUTPUT")
+    }
     return [lab.server.rule_packets(family, chain, number) for chain, number in last.items()]
 
 
@@ -115,12 +136,18 @@ def state_of(lab, family, client):
     return line.split()[3]
 
 
-FROZEN = [("tarpit", 1000, True), ("tarpit", 100_000, False), *((rule, 100_000, True) for rule in RULES)]
+FROZEN = [
+    ("tarpit", 1000, True),
+    ("tarpit", 100_000, False),
+    *((rule, 100_000, True) for rule in RULES),
+]
 
 
 @pytest.mark.parametrize("rule, size, ts", FROZEN)
 def test_connection_is_frozen_and_goes_on(lab, family, pair, rule, ts, size):
-    """Window 0 and nothing acknowledged, the client waits; without the rule every octet arrives, in order."""
+    """Window 0 and nothing acknowledged, the client waits; without the rule every octet
+    arrives, in order.
+    """
     client, server = pair(ts)
     port = client.getsockname()[1]
     data = bytes_of(size)
@@ -128,10 +155,11 @@ def test_connection_is_frozen_and_goes_on(lab, family, pair, rule, ts, size):
         with frozen(lab, family, rule):
             client.sendall(data)
             wait_until(lambda: closed(capture, port), what="the window is closed")
-            # The client asks again, and is answered again: its timer takes 0.2 s at least. (On Linux 6.1
-            # this does not show in tcp_info's backoff.)
+            # The client asks again, and is answered again: its timer takes 0.2 s at least. (On
+            # Linux 6.1 this does not show in tcp_info's backoff.)
             wait_until(
-                lambda: (its := closed(capture, port))[-1].time - its[0].time > 0.15, what="the client has asked again"
+                lambda: (its := closed(capture, port))[-1].time - its[0].time > 0.15,
+                what="the client has asked again",
             )
             info = tcp_info(client)
             assert (info["state"], info["acked"]) == (ESTABLISHED, 5)
@@ -145,16 +173,21 @@ def test_connection_is_frozen_and_goes_on(lab, family, pair, rule, ts, size):
         assert receive(client, 6) == b"thanks"
     assert invalid(lab, family) == [0, 0]
     assert answers and all(s.right for s in answers)
-    # Each is for the first octet that the rule kept from the server; the rest is that of a segment, swapped.
+    # Each is for the first octet that the rule kept from the server; the rest is that of a segment,
+    # swapped.
     for answer in answers:
         assert (answer.flags, answer.window, answer.payload, bool(answer.ts)) == ("A", 0, b"", ts)
         assert answer.ack == sent[0].seq
-        assert (answer.seq, answer.ts and answer.ts[::-1]) in {(s.ack, s.ts) for s in sent if s.time <= answer.time}
+        assert (answer.seq, answer.ts and answer.ts[::-1]) in {
+            (s.ack, s.ts) for s in sent if s.time <= answer.time
+        }
 
 
 @timestamps
 def test_nothing_is_acknowledged_while_frozen(lab, family, pair, ts):
-    """Not even what comes in many segments: an answer to a later one would say that the earlier ones are here."""
+    """Not even what comes in many segments: an answer to a later one would say that the earlier
+    ones are here.
+    """
     client, server = pair(ts)
     port = client.getsockname()[1]
     with lab.capture(family) as capture:
@@ -206,7 +239,9 @@ def test_idle_connection_does_not_notice(lab, family, pair):
 
 
 def test_servers_own_data_wait_too(lab, family, pair):
-    """What the server sends goes out, but the client's ACKs do not come in; all is well afterwards."""
+    """What the server sends goes out, but the client's ACKs do not come in; all is well
+    afterwards.
+    """
     client, server = pair()
     with frozen(lab, family):
         server.sendall(b"x" * 10_000)
@@ -235,7 +270,9 @@ def test_client_that_writes_and_closes_is_read_to_the_end(lab, family, pair, ts)
 
 
 def test_connections_that_began_in_the_tarpit_are_still_held(lab, family):
-    """The freeze is for numbers that are not ours: a held client goes on as ever, past the budget of its source."""
+    """The freeze is for numbers that are not ours: a held client goes on as ever, past the
+    budget of its source.
+    """
     with lab.capture(family, both=False) as capture:
         src = lab.stranger(family)
         for _ in range(3 * BURST):
@@ -282,7 +319,12 @@ def test_foreign_segment(lab, family, ts):
         answer = puppet.reply()
         assert (answer is not None) == answered, answer
         if answer:
-            assert (answer.flags, answer.window, answer.payload, answer.reserved) == ("A", 0, b"", 0)
+            assert (answer.flags, answer.window, answer.payload, answer.reserved) == (
+                "A",
+                0,
+                b"",
+                0,
+            )
             assert (answer.ack, answer.seq) == (how["seq"], how["ack"])
             assert answer.ts == ((0xBBBB0002, 0xAAAA0001) if ts else None)
             assert (answer.mss, answer.wscale, answer.sack) == (None, None, False)
@@ -304,7 +346,12 @@ def test_foreign_data_of_many_segments_get_one_answer(lab, family, size):
 def test_option_that_is_cut_off_is_no_timestamp(lab, family):
     """A timestamp of eight octets, or beyond the header."""
     with lab.capture(family, both=False) as capture:
-        for opts in (b"\x08\x08" + bytes(6), b"\1\1\x08\x0a", b"\x08\x0c" + bytes(10), b"\0" + STAMP[:11]):
+        for opts in (
+            b"\x08\x08" + bytes(6),
+            b"\1\1\x08\x0a",
+            b"\x08\x0c" + bytes(10),
+            b"\0" + STAMP[:11],
+        ):
             puppet = Puppet(lab, family, capture, src=lab.stranger(family))
             puppet.send("PA", payload=b"x" * 30, opts=opts, **NUMBERS)
             answer = puppet.reply()
@@ -324,7 +371,9 @@ def answers_to(lab, family, capture, src, count, flags="PA", payload=b"x" * 30):
 
 
 def most(begin, burst=BURST, interval=2):
-    """The answers that a source may have had since then: the test itself takes time, on a busy machine much."""
+    """The answers that a source may have had since then: the test itself takes time, on a busy
+    machine much.
+    """
     return burst + 1 + (time.monotonic() - begin) / interval
 
 
@@ -369,7 +418,10 @@ def test_unanswered_segments_cost_no_budget(lab, family):
 def test_many_sources_have_a_budget_each(lab, family):
     """Five hundred strangers take nothing from one another, but by chance."""
     with lab.capture(family, both=False) as capture:
-        sources = [f"198.51.{100}.{i}" if family is V4 else f"2001:db8:2:{0x8000 + i:x}::9" for i in range(1, 251)]
+        sources = [
+            f"198.51.{100}.{i}" if family is V4 else f"2001:db8:2:{0x8000 + i:x}::9"
+            for i in range(1, 251)
+        ]
         puppets = [Puppet(lab, family, capture, src=src) for src in sources for _ in range(2)]
         for puppet in puppets:
             puppet.send("PA", payload=b"x" * 30, **NUMBERS)
@@ -389,8 +441,10 @@ def test_freezing_flood_does_not_stop_the_tarpit(lab, family):
 
 
 BAD = [
-    "source_burst=0", "source_burst=-1", "source_burst=many", "source_burst=", "source_burst=99999999999",
-    "source_interval_ms=0", "source_interval_ms=-1", "source_interval_ms=2s", "source_interval_ms=99999999999",
+    "source_burst=0", "source_burst=-1", "source_burst=many", "source_burst=",
+    "source_burst=99999999999",
+    "source_interval_ms=0", "source_interval_ms=-1", "source_interval_ms=2s",
+    "source_interval_ms=99999999999",
     "syn_limit=-1", "syn_limit=few", "syn_limit=99999999999",
 ]  # fmt: skip
 
@@ -438,7 +492,11 @@ class TestParameters:
                     begin, src = time.monotonic(), lab.stranger(family)
                     assert 2 <= answers_to(lab, family, capture, src, 20) <= most(begin, 2, 0.2)
                     # One more comes back in a fifth of a second, rather than in two.
-                    wait_until(lambda: answers_to(lab, family, capture, src, 1), 1.5, "the budget has grown")
+                    wait_until(
+                        lambda: answers_to(lab, family, capture, src, 1),
+                        1.5,
+                        "the budget has grown",
+                    )
         finally:
             for family in FAMILIES:
                 lab.server.iptables(family, "-F", "INPUT")
@@ -452,7 +510,9 @@ class TestParameters:
             for family in FAMILIES:
                 with lab.capture(family, both=False) as capture:
                     held = connected(lab, family, capture)
-                    flood = [Puppet(lab, family, capture, src=lab.stranger(family)) for _ in range(40)]
+                    flood = [
+                        Puppet(lab, family, capture, src=lab.stranger(family)) for _ in range(40)
+                    ]
                     for puppet in flood:
                         puppet.send("S", -1)
                     held.send("PA", payload=b"x" * 100)
@@ -470,4 +530,6 @@ class TestParameters:
         for what in BAD:
             done = sh("modprobe", "xt_TARPIT", what, check=False)
             assert done.returncode != 0, f"{what} was taken"
-            assert "Invalid argument" in done.stderr or "Numerical result out of range" in done.stderr, done.stderr
+            assert (
+                "Invalid argument" in done.stderr or "Numerical result out of range" in done.stderr
+            ), done.stderr

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The handshake: it completes, and the SYN-ACK is a plausible one that never costs more than the SYN."""
+"""The handshake: it completes, and the SYN-ACK is a plausible one that never costs more than
+the SYN.
+"""
 
 import pytest
 import wire
@@ -7,13 +9,22 @@ from lab import ESTABLISHED, FIRST_WINDOW, Puppet, tcp_info, wait_until, wide_wi
 
 
 def test_real_client_connects_and_is_held(lab, family):
-    """connect() returns, the first window's octets are acknowledged, the rest waits in the client."""
+    """connect() returns, the first window's octets are acknowledged, the rest waits in the
+    client.
+    """
     with lab.client.connect(family) as client:
         client.send(b"x" * 1000)
-        wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
+        wait_until(
+            lambda: tcp_info(client)["acked"] == FIRST_WINDOW,
+            what="the first window is acknowledged",
+        )
         # The window is closed: what is left is for the persist timer.
         listing = wait_until(
-            lambda: (text := lab.client.run("ss", "-Htino", "dport", "=", ":23")) and "persist" in text and text,
+            lambda: (
+                (text := lab.client.run("ss", "-Htino", "dport", "=", ":23"))
+                and "persist" in text
+                and text
+            ),
             what="ss shows the persist timer",
         )
         assert f"{1000 - FIRST_WINDOW} " in listing, listing
@@ -105,11 +116,18 @@ def test_options_follow_the_syn_and_fit_into_it(lab, family, name):
         syn = puppet.send("S", -1, opts=opts)
         answer = puppet.answer()
     assert answer.flags == "SA"
-    assert answer.window == (FIRST_WINDOW if "ts" in expected else wide_window(1500 - family.header - 20))
+    assert answer.window == (
+        FIRST_WINDOW if "ts" in expected else wide_window(1500 - family.header - 20)
+    )
     assert answer.length <= len(syn)
     assert answer.mss in (None, 1500 - family.header - 20)
     assert answer.wscale in (None, 0)
-    found = {"mss": answer.mss, "sack": answer.sack or None, "ts": answer.ts, "wscale": answer.wscale}
+    found = {
+        "mss": answer.mss,
+        "sack": answer.sack or None,
+        "ts": answer.ts,
+        "wscale": answer.wscale,
+    }
     assert {option for option, value in found.items() if value is not None} == set(expected.split())
 
 
@@ -123,7 +141,9 @@ def test_syn_with_data_acknowledges_the_syn_alone(lab, family):
 
 
 def test_ecn_is_declined(lab, family):
-    """Neither ECE, CWR nor the AccECN bit of the SYN comes back: that would promise what nobody keeps."""
+    """Neither ECE, CWR nor the AccECN bit of the SYN comes back: that would promise what nobody
+    keeps.
+    """
     with lab.capture(family, both=False) as capture:
         puppet = Puppet(lab, family, capture)
         segment = bytearray(puppet.segment("SEC", -1))

@@ -30,8 +30,21 @@ class Trap(Lab):
     def rules(self):
         super().rules()
         for family in FAMILIES:
-            self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", HONEYPOT, "-j", "TARPIT", "--honeypot")
-            self.server.iptables(family, "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
+            self.server.iptables(
+                family,
+                "-A",
+                "INPUT",
+                "-p",
+                "tcp",
+                "--dport",
+                HONEYPOT,
+                "-j",
+                "TARPIT",
+                "--honeypot",
+            )
+            self.server.iptables(
+                family, "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"
+            )
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +73,12 @@ def taken(puppet, answer):
     """How many octets an answer acknowledges; all else of it is always the same."""
     assert (answer.flags, answer.window, answer.payload) == ("A", puppet.window, b""), answer
     assert answer.seq == puppet.their_isn + 1 & 0xFFFFFFFF
-    assert (answer.sack, answer.mss, answer.wscale, bool(answer.ts)) == (False, None, None, puppet.ts)
+    assert (answer.sack, answer.mss, answer.wscale, bool(answer.ts)) == (
+        False,
+        None,
+        None,
+        puppet.ts,
+    )
     return answer.ack - puppet.isn - 1 & 0xFFFFFFFF
 
 
@@ -86,7 +104,12 @@ def test_syn_ack_offers_what_was_offered(lab, family, name):
         syn = puppet.send("S", -1, opts=opts)
         answer = puppet.answer()
     assert (answer.flags, answer.ack) == ("SA", puppet.isn + 1 & 0xFFFFFFFF)
-    found = {"mss": answer.mss, "sack": answer.sack or None, "ts": answer.ts, "wscale": answer.wscale}
+    found = {
+        "mss": answer.mss,
+        "sack": answer.sack or None,
+        "ts": answer.ts,
+        "wscale": answer.wscale,
+    }
     assert {option for option, value in found.items() if value is not None} == set(expected.split())
     assert answer.window == wide_window(MSS[family], "ts" in expected.split())
     assert answer.mss in (None, MSS[family]) and answer.wscale in (None, 0)
@@ -104,7 +127,9 @@ ECN = {
 
 @pytest.mark.parametrize("name", ECN)
 def test_ecn_is_declined(lab, family, name):
-    """A SYN with ECN bits, old or accurate, gets a plain SYN-ACK, and data that are marked a plain ACK."""
+    """A SYN with ECN bits, old or accurate, gets a plain SYN-ACK, and data that are marked a
+    plain ACK.
+    """
     flags, reserved = ECN[name]
     ip = {"tos": 3} if name == "marked" else {}
     with lab.capture(family, both=False) as capture:
@@ -170,7 +195,16 @@ def test_what_comes_again_is_acknowledged_again(lab, family, ts):
     """Each segment for itself: repeated, overlapping, cut otherwise."""
     with lab.capture(family, both=False) as capture:
         puppet = connected(lab, family, capture, ts)
-        for at, size in ((0, 100), (0, 100), (0, 50), (50, 100), (100, 1), (149, 1), (150, 1000), (0, 1150)):
+        for at, size in (
+            (0, 100),
+            (0, 100),
+            (0, 50),
+            (50, 100),
+            (100, 1),
+            (149, 1),
+            (150, 1000),
+            (0, 1150),
+        ):
             puppet.send("PA", at, payload=b"x" * size)
             assert taken(puppet, puppet.answer()) == at + size, (at, size)
 
@@ -185,7 +219,10 @@ def test_data_far_from_the_start_are_still_ours(lab, family, ts):
             puppet.send("A", at, payload=b"x" * 1400)
             at += 1400
             if at % 70000 == 0:
-                assert max(taken(puppet, answer) for answer in puppet.answers() or [puppet.answer()]) <= at
+                assert (
+                    max(taken(puppet, answer) for answer in puppet.answers() or [puppet.answer()])
+                    <= at
+                )
         puppet.settle()
         assert taken(puppet, puppet.answers()[-1]) == at
 
@@ -213,7 +250,9 @@ def test_fin_is_answered_with_fin(lab, family, ts, before, with_it):
 
 @timestamps
 def test_last_ack_is_not_answered(lab, family, ts):
-    """That of our FIN, after which the connection is over; one in 58,000 passes for a keep-alive, by chance."""
+    """That of our FIN, after which the connection is over; one in 58,000 passes for a
+    keep-alive, by chance.
+    """
     with lab.capture(family, both=False) as capture:
         puppets = [connected(lab, family, capture, ts) for _ in range(40)]
         for puppet in puppets:
@@ -234,7 +273,11 @@ def test_keep_alive_is_answered_with_timestamps(lab, family):
         for size in (0, 1, 300, 1400, 60000):
             puppet = connected(lab, family, capture, src=lab.stranger(family))
             if size:
-                lab.inject_gso(puppet.packet("PA", 0, b"x" * size), 1400 if size > 1400 else 0, family.header + 32)
+                lab.inject_gso(
+                    puppet.packet("PA", 0, b"x" * size),
+                    1400 if size > 1400 else 0,
+                    family.header + 32,
+                )
                 assert taken(puppet, puppet.answer()) == size
             puppet.send("A", size - 1, payload=b"x")
             assert taken(puppet, puppet.answer()) == size
@@ -294,9 +337,14 @@ def test_segment_is_not_answered(lab, family, ts):
 
 @timestamps
 def test_foreign_segments_are_not_answered(lab, family, ts):
-    """ACKs, data and FINs of connections that never were; a guess passes by chance, once in a few hundred."""
+    """ACKs, data and FINs of connections that never were; a guess passes by chance, once in a
+    few hundred.
+    """
     with lab.capture(family, both=False) as capture:
-        puppets = [Puppet(lab, family, capture, src=lab.stranger(family), dport=HONEYPOT, ts=ts) for _ in range(60)]
+        puppets = [
+            Puppet(lab, family, capture, src=lab.stranger(family), dport=HONEYPOT, ts=ts)
+            for _ in range(60)
+        ]
         for i, puppet in enumerate(puppets):
             puppet.echo = 0x9E3779B9 * (i + 7) & 0xFFFFFFFF
             flags, payload = (("A", b""), ("PA", b"x" * 30), ("FA", b""))[i % 3]
@@ -337,9 +385,14 @@ def test_syn_ack_is_told_that_nobody_asked_within_limits(lab, family):
 
 @timestamps
 def test_real_client_sends_a_megabyte_and_leaves(lab, family, ts, stamps):
-    """At once, with a window that never changes; no octet comes back; close() ends in TIME_WAIT soon."""
+    """At once, with a window that never changes; no octet comes back; close() ends in TIME_WAIT
+    soon.
+    """
     size = 1 << 20
-    with lab.capture(family) as capture, lab.client.connect(family, HONEYPOT, orphan=True) as client:
+    with (
+        lab.capture(family) as capture,
+        lab.client.connect(family, HONEYPOT, orphan=True) as client,
+    ):
         port = client.getsockname()[1]
         client.settimeout(20)
         client.sendall(b"x" * size)
@@ -359,7 +412,9 @@ def test_real_client_sends_a_megabyte_and_leaves(lab, family, ts, stamps):
             client.recv(1)
         client.close()
         wait_until(lambda: port not in alive(lab), what="the client's kernel is done")
-        assert f":{port} " in lab.client.run("ss", "-Htan", "state", "time-wait"), "it ended in good order"
+        assert f":{port} " in lab.client.run("ss", "-Htan", "state", "time-wait"), (
+            "it ended in good order"
+        )
     assert not lab.server.tracked(HONEYPOT)
 
 
@@ -391,7 +446,10 @@ def test_real_clients_with_keep_alive_stay(lab):
     for client, out, who in clients:
         # Those of the payload and four probes; what the kernel gave up is no longer ESTABLISHED.
         wait_until(
-            lambda: tcp_info(client)["segs_out"] >= out + 4 or tcp_info(client)["state"] != ESTABLISHED, what="probes"
+            lambda: (
+                tcp_info(client)["segs_out"] >= out + 4 or tcp_info(client)["state"] != ESTABLISHED
+            ),
+            what="probes",
         )
         info = tcp_info(client)
         assert (info["state"], info["probes"] <= 1) == (ESTABLISHED, True), who

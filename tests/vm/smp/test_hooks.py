@@ -34,7 +34,9 @@ EARLY = ("raw", "mangle")
 
 def assert_held(client, probes=True):
     client.send(b"x" * 1000)
-    wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
+    wait_until(
+        lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged"
+    )
     if probes:
         wait_until(lambda: tcp_info(client)["backoff"] >= 1, what="probes go out")
         assert tcp_info(client)["probes"] == 0, "and are answered"
@@ -52,7 +54,9 @@ ports = iter(range(4000, 4100))
 
 
 class Early(Lab):
-    """Rules of PREROUTING, and conntrack sees all that is not untracked; in INPUT there is no rule of ours."""
+    """Rules of PREROUTING, and conntrack sees all that is not untracked; in INPUT there is no
+    rule of ours.
+    """
 
     def rules(self):
         for family in FAMILIES:
@@ -84,7 +88,9 @@ def lab():
 @pytest.mark.parametrize("table", EARLY)
 @pytest.mark.parametrize("where", ["own address", "unused netblock", "no route"])
 def test_client_is_held_before_routing(lab, family, table, where):
-    """Whether the address is ours, would be forwarded, or nobody knows a way to it; conntrack has nothing of it."""
+    """Whether the address is ours, would be forwarded, or nobody knows a way to it; conntrack
+    has nothing of it.
+    """
     address = {
         "own address": family.server,
         "unused netblock": family.nobody,
@@ -94,9 +100,15 @@ def test_client_is_held_before_routing(lab, family, table, where):
     if where == "no route":
         lab.client.ip(f"route add {address} via {family.server}")
     try:
-        rule, state = ("-p", "tcp", "--dport", port), ("-p", "tcp", "--sport", port, "-m", "conntrack", "--ctstate")
+        rule, state = (
+            ("-p", "tcp", "--dport", port),
+            ("-p", "tcp", "--sport", port, "-m", "conntrack", "--ctstate"),
+        )
         right, wrong = STATES[table]
-        with lab.early(family, table, *rule, "-j", "TARPIT"), lab.server.rule(family, "OUTPUT", *state, right):
+        with (
+            lab.early(family, table, *rule, "-j", "TARPIT"),
+            lab.server.rule(family, "OUTPUT", *state, right),
+        ):
             with lab.server.rule(family, "OUTPUT", *state, wrong):
                 with lab.client.connect(family, port, address) as client:
                     assert_held(client, probes=where == "own address")
@@ -116,7 +128,9 @@ def test_rule_before_routing_without_protocol(lab, family, table):
         with lab.early(family, table, "-s", src, "-j", "TARPIT"):
             puppet = Puppet(lab, family, capture, src=src, dport=4711)
             puppet.connect()
-            lab.inject(wire.ip(src, family.server, bytes.fromhex("1234000900090000") + b"?", proto=17))
+            lab.inject(
+                wire.ip(src, family.server, bytes.fromhex("1234000900090000") + b"?", proto=17)
+            )
             lab.inject(wire.ip(src, family.server, b"\0" * 20, proto=132))
             puppet.settle()
             assert lab.server.rule_packets(family, "PREROUTING", table=table) == 4
@@ -160,7 +174,15 @@ def test_syn_to_many_or_another_is_not_answered(lab, family, table, mode):
 
 
 NOBODY = {
-    V4: ("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.255", "192.0.2.2", "240.0.0.1"),
+    V4: (
+        "0.0.0.0",
+        "127.0.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "192.0.2.255",
+        "192.0.2.2",
+        "240.0.0.1",
+    ),
     V6: ("::", "::1", "ff02::1", "2001:db8:1::2"),
 }
 
@@ -183,7 +205,9 @@ def test_syn_from_nobody_is_not_answered(lab, family, table):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("table", EARLY)
 def test_every_mode_answers_before_routing(lab, family, table, mode):
-    """As it does in INPUT, with conntrack none the wiser; fragments and wrong checksums get nothing."""
+    """As it does in INPUT, with conntrack none the wiser; fragments and wrong checksums get
+    nothing.
+    """
     with lab.capture(family, both=False) as capture:
         puppet = Puppet(lab, family, capture, dport=PORTS[table, mode], src=lab.stranger(family))
         puppet.send("S", -1)
@@ -250,13 +274,17 @@ def test_rule_in_output_changes_nothing(lab, family, table):
                     got += len(client.recv(65536))
             assert lab.server.rule_packets(family, "OUTPUT", table=table) > 2
         # A rule behind it has the last word.
-        lab.server.iptables(family, "-t", table, "-I", "OUTPUT", "-p", "tcp", "--sport", port, "-j", "DROP")
+        lab.server.iptables(
+            family, "-t", table, "-I", "OUTPUT", "-p", "tcp", "--sport", port, "-j", "DROP"
+        )
         try:
             sock = lab.client.socket(family.af, socket.SOCK_STREAM)
             with sock, lab.server.rule(family, *mirrored, table=table):
                 sock.setblocking(False)
                 sock.connect_ex((family.server, port))
-                dropped = functools.partial(lab.server.rule_packets, family, "OUTPUT", 2, table=table)
+                dropped = functools.partial(
+                    lab.server.rule_packets, family, "OUTPUT", 2, table=table
+                )
                 wait_until(dropped, what="a SYN-ACK is dropped")
                 assert lab.server.rule_packets(family, "OUTPUT", 1, table=table)
         finally:
@@ -286,7 +314,10 @@ def test_any_protocol_passes_a_rule_in_output(lab, family, mode):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((family.client, 9998))
             listener.listen()
-            with lab.server.connect(family, 9998, family.client) as sock, listener.accept()[0] as other:
+            with (
+                lab.server.connect(family, 9998, family.client) as sock,
+                listener.accept()[0] as other,
+            ):
                 sock.sendall(b"hello")
                 assert other.recv(5) == b"hello"
         assert lab.server.rule_packets(family, "OUTPUT") >= 4
@@ -294,12 +325,17 @@ def test_any_protocol_passes_a_rule_in_output(lab, family, mode):
 
 
 def test_chain_that_input_and_output_call(lab, family):
-    """One chain for both: in INPUT it holds, in OUTPUT it lets pass, the answers too, which come back to it."""
+    """One chain for both: in INPUT it holds, in OUTPUT it lets pass, the answers too, which
+    come back to it.
+    """
     lab.server.iptables(family, "-N", "both")
     lab.server.iptables(family, "-A", "both", "-p", "tcp", "--dport", 4900, "-j", "TARPIT")
     lab.server.iptables(family, "-A", "both", "-p", "tcp", "--sport", 4900, "-j", "TARPIT")
     try:
-        with lab.server.rule(family, "INPUT", "-j", "both"), lab.server.rule(family, "OUTPUT", "-j", "both"):
+        with (
+            lab.server.rule(family, "INPUT", "-j", "both"),
+            lab.server.rule(family, "OUTPUT", "-j", "both"),
+        ):
             with lab.client.connect(family, 4900) as client:
                 assert_held(client)
             # To another host's port of this number the server may go.
@@ -316,12 +352,16 @@ def test_chain_that_input_and_output_call(lab, family):
         lab.server.run("conntrack", "-F")
 
 
-@pytest.mark.parametrize("table, chain", [("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT")])
+@pytest.mark.parametrize(
+    "table, chain", [("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT")]
+)
 def test_users_chain(lab, family, table, chain):
     lab.server.iptables(family, "-t", table, "-N", "mine")
     lab.server.iptables(family, "-t", table, "-A", "mine", "-p", "tcp", "-j", "TARPIT")
     try:
-        with lab.server.rule(family, chain, "-p", "tcp", "--dport", 4950, "-j", "mine", table=table):
+        with lab.server.rule(
+            family, chain, "-p", "tcp", "--dport", 4950, "-j", "mine", table=table
+        ):
             with lab.client.connect(family, 4950) as client:
                 assert_held(client, probes=False)
     finally:
@@ -337,7 +377,12 @@ LOADED = [
     ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("mangle", "FORWARD"), ("mangle", "OUTPUT"),
     ("nat", "INPUT"),
 ]  # fmt: skip
-REFUSED = [("mangle", "POSTROUTING"), ("nat", "PREROUTING"), ("nat", "OUTPUT"), ("nat", "POSTROUTING")]
+REFUSED = [
+    ("mangle", "POSTROUTING"),
+    ("nat", "PREROUTING"),
+    ("nat", "OUTPUT"),
+    ("nat", "POSTROUTING"),
+]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -352,7 +397,10 @@ def test_where_a_rule_loads(lab, tool):
     host = lab.client  # which has no rules
     host.run(f"{tool}-restore", "-n", text=text)
     assert host.run(f"{tool}-save").count("TARPIT") == len(LOADED) * len(MODES)
-    host.run(f"{tool}-restore", text="".join(f"*{table}\nCOMMIT\n" for table in {table for table, _ in LOADED}))
+    host.run(
+        f"{tool}-restore",
+        text="".join(f"*{table}\nCOMMIT\n" for table in {table for table, _ in LOADED}),
+    )
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -372,7 +420,9 @@ def test_where_a_rule_is_refused(lab, tool, where, kernel_log):
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("by", ["T", "U"], ids=["a jump", "two jumps"])
 def test_chain_of_nat_is_checked_where_it_is_called_from(lab, tool, by, kernel_log):
-    """A chain that nothing jumps to may have a rule; from there on only nat INPUT may call it, by whatever way."""
+    """A chain that nothing jumps to may have a rule; from there on only nat INPUT may call it,
+    by whatever way.
+    """
     kernel_log.expected += ["TARPIT"]
     with contextlib.closing(Host()) as host:
 
@@ -386,7 +436,8 @@ def test_chain_of_nat_is_checked_where_it_is_called_from(lab, tool, by, kernel_l
         nat("-N", "T"), nat("-N", "U"), nat("-A", "U", "-j", "T")
         rule = ("T", "-p", "tcp", "-j", "TARPIT")
         if KERNEL < (7, 2):
-            # xt_target has no check_hooks there, so nothing would ask again when a chain jumps to T.
+            # xt_target has no check_hooks there, so nothing would ask again when a chain jumps to
+            # T.
             refused("-A", *rule)
             return
         nat("-A", *rule)
@@ -394,7 +445,11 @@ def test_chain_of_nat_is_checked_where_it_is_called_from(lab, tool, by, kernel_l
             refused("-A", chain, "-j", by)
         nat("-A", "INPUT", "-j", by)
         saved = host.run(f"{tool}-save", "-t", "nat")
-        assert f"-A INPUT -j {by}\n" in saved and saved.count("TARPIT") == 1 and saved.count(f"-j {by}\n") == 1 + (by == "T")
+        assert (
+            f"-A INPUT -j {by}\n" in saved
+            and saved.count("TARPIT") == 1
+            and saved.count(f"-j {by}\n") == 1 + (by == "T")
+        )
         # The rule comes into a chain that is called already.
         nat("-D", *rule)
         nat("-A", *rule)
@@ -406,15 +461,24 @@ def test_chain_of_nat_is_checked_where_it_is_called_from(lab, tool, by, kernel_l
         nat("-A", *rule)
         # All at once.
         text = "*nat\n:T - [0:0]\n-A {} -j T\n-A T -p tcp -j TARPIT\nCOMMIT\n"
-        for chain, accepted in (("INPUT", True), ("PREROUTING", False), ("OUTPUT", False), ("POSTROUTING", False)):
+        for chain, accepted in (
+            ("INPUT", True),
+            ("PREROUTING", False),
+            ("OUTPUT", False),
+            ("POSTROUTING", False),
+        ):
             done = host.run(f"{tool}-restore", text=text.format(chain), check=False)
             assert (done.returncode == 0) == accepted, chain
 
 
 def test_nat_input_holds(lab, family):
-    """Only the first packet of a connection comes by there, so it is the SYN that is answered. (No more is asked.)"""
+    """Only the first packet of a connection comes by there, so it is the SYN that is answered.
+    (No more is asked.)
+    """
     with lab.capture(family, both=False) as capture:
-        with lab.server.rule(family, "INPUT", "-p", "tcp", "--dport", 4960, "-j", "TARPIT", table="nat"):
+        with lab.server.rule(
+            family, "INPUT", "-p", "tcp", "--dport", 4960, "-j", "TARPIT", table="nat"
+        ):
             puppet = Puppet(lab, family, capture, dport=4960)
             puppet.send("S", -1)
             assert puppet.answer().flags == "SA"

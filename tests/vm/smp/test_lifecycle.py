@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Life under load: rules, tables, namespaces, links and the module come and go while packets pour in.
+"""Life under load: rules, tables, namespaces, links and the module come and go while packets pour
+in.
 
-On each processor a sender puts SYNs, data, ends of connections and junk of both families on the wire as fast as
-it can. ROUNDS times (from the environment) something comes and goes; then the senders stop, and the books must balance:
+On each processor a sender puts SYNs, data, ends of connections and junk of both families on the
+wire as fast as it can. ROUNDS times (from the environment) something comes and goes; then the
+senders stop, and the books must balance:
 
     what the senders have sent = packets in the server's raw PREROUTING
     SYNs in raw PREROUTING = SYN-ACKs in OUTPUT + SYNs in filter INPUT, behind the rule
-    all answers in OUTPUT = packets in the client's raw PREROUTING + what the server's queue and link count as dropped
+    all answers in OUTPUT = packets in the client's raw PREROUTING
+        + what the server's queue and link count as dropped
 
-Where links go, the left side may be the larger one: what is sent to a link that is down, was under way, waited in its queue
-or lacked a route, is freed by the kernel and counted by nobody.
+Where links go, the left side may be the larger one: what is sent to a link that is down, was under
+way, waited in its queue or lacked a route, is freed by the kernel and counted by nobody.
 
-The rule stands in mangle INPUT, so that filter INPUT sees what passes it. Then a client is held as ever, and the kernel
-has as many packets, connections, routes and namespaces in its memory as before.
+The rule stands in mangle INPUT, so that filter INPUT sees what passes it. Then a client is held as
+ever, and the kernel has as many packets, connections, routes and namespaces in its memory as
+before.
 """
 
 import contextlib
@@ -54,7 +58,9 @@ VICTIMS_MAC = bytes.fromhex("020000000071")
 
 
 def mixture(family, count=90):
-    """(SYN?, packet), all with an IP header that is right, so that each gets as far as raw PREROUTING."""
+    """(SYN?, packet), all with an IP header that is right, so that each gets as far as raw
+    PREROUTING.
+    """
     for number in range(count):
         src = f"198.51.100.{2 + number}" if family is V4 else f"2001:db8:2:{number:x}::1"
         isn = 0x01020304 * number
@@ -70,14 +76,23 @@ def mixture(family, count=90):
             ("A", {"doff": 15}),
         )[number % 9]
         segment = wire.tcp(src, family.server, 20000 + number, PORT, flags, isn, **fields)
-        yield flags == "S", wire.ip(src, family.server, segment[:13] if number % 18 == 4 else segment)
+        yield (
+            flags == "S",
+            wire.ip(src, family.server, segment[:13] if number % 18 == 4 else segment),
+        )
 
 
 class Sender:
-    """A process on a processor of its own that sends the mixture again and again, to a victim as well if told so."""
+    """A process on a processor of its own that sends the mixture again and again, to a victim
+    as well if told so.
+    """
 
     def __init__(self, lab, cpu):
-        self.sock, self.cpu, self.pid = lab.client.socket(socket.AF_PACKET, socket.SOCK_DGRAM), cpu, None
+        self.sock, self.cpu, self.pid = (
+            lab.client.socket(socket.AF_PACKET, socket.SOCK_DGRAM),
+            cpu,
+            None,
+        )
         mixed = [(family, *packet) for family in FAMILIES for packet in mixture(family)]
         self.count = len(mixed)
         self.batch, self.keep = Batch(2 * self.count), []
@@ -86,9 +101,13 @@ class Sender:
             self.batch.vectors[2 * i + 1] = len(packet)
             dev, mac = (WIRE, lab.server_mac) if i < self.count else (VICTIM, VICTIMS_MAC)
             # struct sockaddr_ll.
-            to = struct.pack("=HHiHBB8s", 17, socket.htons(family.ethertype), dev, 0, 0, 6, mac + b"\0\0")
+            to = struct.pack(
+                "=HHiHBB8s", 17, socket.htons(family.ethertype), dev, 0, 0, 6, mac + b"\0\0"
+            )
             self.keep.append(ctypes.create_string_buffer(to, len(to)))
-            struct.pack_into("=QI", self.batch.messages, 64 * i, ctypes.addressof(self.keep[-1]), len(to))
+            struct.pack_into(
+                "=QI", self.batch.messages, 64 * i, ctypes.addressof(self.keep[-1]), len(to)
+            )
         self.syns = [0, *itertools.accumulate(syn for _, syn, _ in mixed)]
         # Shared: packets and SYNs on the wire so far; whether to go on; whether there is a victim.
         self.shared = memoryview(mmap.mmap(-1, 4096)).cast("Q")
@@ -112,7 +131,9 @@ class Sender:
         at = 0
         while self.shared[2]:
             end = 2 * self.count if self.shared[3] else self.count
-            done = libc.sendmmsg(self.sock.fileno(), ctypes.c_void_p(self.batch.address + 64 * at), end - at, 0)
+            done = libc.sendmmsg(
+                self.sock.fileno(), ctypes.c_void_p(self.batch.address + 64 * at), end - at, 0
+            )
             if done > 0 and at < self.count:
                 upto = min(at + done, self.count)
                 self.shared[0] += upto - at
@@ -221,11 +242,15 @@ class Load(Lab):
     def passing(self, count=300, senders=None):
         """Waits for so many packets more of each of these senders."""
         goals = [(sender, sender.sent + count) for sender in senders or self.senders]
-        wait_until(lambda: all(sender.sent >= goal for sender, goal in goals), 120, "the senders send")
+        wait_until(
+            lambda: all(sender.sent >= goal for sender, goal in goals), 120, "the senders send"
+        )
 
     def counters(self):
         """The books so far."""
-        now = Counter(sent=sum(s.sent for s in self.senders), sent_syns=sum(s.sent_syns for s in self.senders))
+        now = Counter(
+            sent=sum(s.sent for s in self.senders), sent_syns=sum(s.sent_syns for s in self.senders)
+        )
         for family in FAMILIES:
             for host, table, chain, names in (
                 (self.server, "raw", "PREROUTING", ("arrived", "syns")),
@@ -235,7 +260,8 @@ class Load(Lab):
             ):
                 lines = host.iptables(family, "-t", table, "-nvxL", chain).splitlines()[2:]
                 now.update({name: int(line.split()[0]) for name, line in zip(names, lines)})
-        # Behind the colon: eight figures of what was received; packets, bytes, errors and drops of what was sent.
+        # Behind the colon: eight figures of what was received; packets, bytes, errors and drops of
+        # what was sent.
         now["dropped"] = int(re.search(r"s0:(.*)", self.server.proc("dev"))[1].split()[11])
         dropped, now["waiting"] = queue(self.server, "s0")
         now["dropped"] += dropped
@@ -250,12 +276,16 @@ class Load(Lab):
 
 
 def objects():
-    """How many of each of CACHES are in memory, without those that are kept free for the next to come."""
+    """How many of each of CACHES are in memory, without those that are kept free for the next
+    to come.
+    """
     found = {}
     for cache in CACHES:
         with open(f"/sys/kernel/slab/{cache}/shrink", "w", encoding="ascii") as file:
             file.write("1")
-        found[cache] = int(open(f"/sys/kernel/slab/{cache}/objects", encoding="ascii").read().split()[0])
+        found[cache] = int(
+            open(f"/sys/kernel/slab/{cache}/objects", encoding="ascii").read().split()[0]
+        )
     return found
 
 
@@ -278,7 +308,9 @@ def load():
 
 @contextlib.contextmanager
 def story(load, lost=0):
-    """Under load; what comes after is the same for all. `lost`: how many packets may go uncounted."""
+    """Under load; what comes after is the same for all. `lost`: how many packets may go
+    uncounted.
+    """
     with load.flood():
         load.passing(1000)
     before, memory = load.settled(), objects()
@@ -350,11 +382,17 @@ def test_namespaces_and_their_links_come_and_go(load, kernel_log):
             mac = load.client.mac("v0").hex(":")
             for family in FAMILIES:
                 victim.run(f"{family.iptables}-restore", text=f"*filter\n{RULE}\nCOMMIT\n")
-            victim.ip(*(f"neigh replace {family.client} lladdr {mac} dev v1" for family in FAMILIES))
-            victim.run("tc", "qdisc", "add", "dev", "v1", "root", "netem", "delay", "1s", "limit", "10000")
+            victim.ip(
+                *(f"neigh replace {family.client} lladdr {mac} dev v1" for family in FAMILIES)
+            )
+            victim.run(
+                "tc", "qdisc", "add", "dev", "v1", "root", "netem", "delay", "1s", "limit", "10000"
+            )
             for sender in load.senders:
                 sender.shared[3] = 1
-            wait_until(lambda: queue(victim, "v1")[1] > 20, what="answers wait in the victim's queue")
+            wait_until(
+                lambda: queue(victim, "v1")[1] > 20, what="answers wait in the victim's queue"
+            )
             load.hosts.remove(victim)
             victim.close()
             for sender in load.senders:
@@ -365,13 +403,18 @@ def test_namespaces_and_their_links_come_and_go(load, kernel_log):
 def test_links_go_down_with_packets_under_way(load):
     """Answers wait 50 ms in the server's queue while one end goes, then the other."""
     load.server.sysctl("net.ipv6.conf.s0.keep_addr_on_down", 1)
-    load.server.run("tc", "qdisc", "add", "dev", "s0", "root", "netem", "delay", "50ms", "limit", "10000")
+    load.server.run(
+        "tc", "qdisc", "add", "dev", "s0", "root", "netem", "delay", "50ms", "limit", "10000"
+    )
     with story(load, lost=math.inf):
         for number in range(ROUNDS):
             host, dev = ((load.server, "s0"), (load.client, "c0"))[number % 2]
             host.ip(f"link set {dev} down")
             host.ip(f"link set {dev} up")
-            wait_until(lambda: load.client.running("c0") and load.server.running("s0"), what="the link is up")
+            wait_until(
+                lambda: load.client.running("c0") and load.server.running("s0"),
+                what="the link is up",
+            )
             load.ways()
             load.passing()
     load.server.run("tc", "qdisc", "del", "dev", "s0", "root")
@@ -390,13 +433,22 @@ def test_senders_are_suspended_and_resumed(load):
 # --- No memory
 
 FAILSLAB = Path("/sys/kernel/debug/failslab")
-REFUSED = ("skbuff_head_cache", "skbuff_small_head", "skbuff_fclone_cache", "nf_conntrack", "rtable", "ip6_dst_cache")
+REFUSED = (
+    "skbuff_head_cache",
+    "skbuff_small_head",
+    "skbuff_fclone_cache",
+    "nf_conntrack",
+    "rtable",
+    "ip6_dst_cache",
+)
 REFUSED += ("kmalloc-256", "kmalloc-512", "kmalloc-1k")  # what a packet's bytes are in
 
 
 @pytest.fixture
 def refused():
-    """Sets how many in a hundred allocations from REFUSED fail that must not wait; what tells how many have failed."""
+    """Sets how many in a hundred allocations from REFUSED fail that must not wait; what tells
+    how many have failed.
+    """
     many = 10**9
 
     def failed():
@@ -411,7 +463,12 @@ def refused():
         for cache in REFUSED:
             Path(f"/sys/kernel/slab/{cache}/failslab").write_text(what)
 
-    for name, value in (("cache-filter", "Y"), ("ignore-gfp-wait", "Y"), ("task-filter", "N"), ("verbose", "0")):
+    for name, value in (
+        ("cache-filter", "Y"),
+        ("ignore-gfp-wait", "Y"),
+        ("task-filter", "N"),
+        ("verbose", "0"),
+    ):
         (FAILSLAB / name).write_text(value)
     only("1")
     refuse(0)

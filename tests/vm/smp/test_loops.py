@@ -4,8 +4,8 @@
     client [rule] <------ wire ------> server [rule]
                     ^ one spoofed segment
 
-Each host has a range of addresses, so that every flow is between a source and a destination of its own,
-and no limit per source hides a loop.
+Each host has a range of addresses, so that every flow is between a source and a destination of its
+own, and no limit per source hides a loop.
 """
 
 import itertools
@@ -29,9 +29,13 @@ class Facing(Lab):
 
     def rules(self):
         self.client.ip("route add local 10.1.0.0/16 dev lo", "route add local fd00:1::/32 dev lo")
-        self.client.ip("route add 10.2.0.0/16 via 192.0.2.2", "route add fd00:2::/32 via 2001:db8:1::2")
+        self.client.ip(
+            "route add 10.2.0.0/16 via 192.0.2.2", "route add fd00:2::/32 via 2001:db8:1::2"
+        )
         self.server.ip("route add local 10.2.0.0/16 dev lo", "route add local fd00:2::/32 dev lo")
-        self.server.ip("route add 10.1.0.0/16 via 192.0.2.1", "route add fd00:1::/32 via 2001:db8:1::1")
+        self.server.ip(
+            "route add 10.1.0.0/16 via 192.0.2.1", "route add fd00:1::/32 via 2001:db8:1::1"
+        )
 
     def face(self, family, client, server):
         """The modes of both."""
@@ -41,7 +45,9 @@ class Facing(Lab):
             host.run(f"{family.iptables}-restore", text=f"*filter\n{first}{rule}\nCOMMIT\n")
 
     def flow(self, family, capture, **how):
-        """A spoofer: he plays the client, from an address that it has, to one that the server has."""
+        """A spoofer: he plays the client, from an address that it has, to one that the server
+        has.
+        """
         src, dst = addresses(family, next(Facing.numbers))
         return Puppet(self, family, capture, src=src, dst=dst, **how)
 
@@ -87,24 +93,31 @@ def by_flow(capture, spoofer):
 
 
 def settle(facing, family, capture):
-    """A phantom's SYN and its answer: what was in the queues has had its turn, a loop another three rounds."""
+    """A phantom's SYN and its answer: what was in the queues has had its turn, a loop another
+    three rounds.
+    """
     for _ in range(3):
         Puppet(facing, family, capture).settle()
 
 
 def spoofed_connection_does_not_feed_itself(facing, family):
-    """The best that a spoofer on the wire can do: a whole handshake, data, probes, the end; then he lets them alone."""
+    """The best that a spoofer on the wire can do: a whole handshake, data, probes, the end;
+    then he lets them alone.
+    """
     with facing.capture(family) as capture:
         spoofer = facing.flow(family, capture, sport=41000)
         spoofer.send("S", -1)
         first = wait_until(
-            lambda: [s for s in capture.segments() if (s.src, s.dst) == (spoofer.dst, spoofer.src)], what="an answer"
+            lambda: [s for s in capture.segments() if (s.src, s.dst) == (spoofer.dst, spoofer.src)],
+            what="an answer",
         )[0]
         spoofer.their_isn = first.seq
         spoofer.echo = first.ts[0] if first.ts else 0
         spoofed = (
-            ("A", 0, b""), ("PA", 0, b"x" * 24), ("PA", 0, b"x" * 24), ("A", 23, b""), ("A", 24, b""), ("PA", 24, b"x"),
-            ("PA", 24, b"x" * 1400), ("A", -1, b""), ("FA", 24, b""), ("FA", 1424, b""), ("A", 1425, b""),
+            ("A", 0, b""), ("PA", 0, b"x" * 24), ("PA", 0, b"x" * 24), ("A", 23, b""),
+            ("A", 24, b""), ("PA", 24, b"x"),
+            ("PA", 24, b"x" * 1400), ("A", -1, b""), ("FA", 24, b""), ("FA", 1424, b""),
+            ("A", 1425, b""),
         )  # fmt: skip
         for flags, at, payload in spoofed:
             spoofer.send(flags, at, payload)
@@ -118,10 +131,14 @@ def spoofed_connection_does_not_feed_itself(facing, family):
 
 
 # The modes do not know the family: over IPv6 each faces itself.
-PAIRS = [(V4, *pair) for pair in itertools.product(MODES, MODES)] + [(V6, mode, mode) for mode in MODES]
+PAIRS = [(V4, *pair) for pair in itertools.product(MODES, MODES)] + [
+    (V6, mode, mode) for mode in MODES
+]
 
 
-@pytest.mark.parametrize("family, client, server", PAIRS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    "family, client, server", PAIRS, ids=lambda value: getattr(value, "name", value)
+)
 def test_one_spoofed_segment_makes_one_answer_of_each_at_most(facing, family, client, server):
     """Of every kind, from a client's port and from the same port."""
     facing.face(family, client, server)
@@ -134,10 +151,15 @@ def test_one_spoofed_segment_makes_one_answer_of_each_at_most(facing, family, cl
         settle(facing, family, capture)
         counts = {kind: by_flow(capture, spoofer) for kind, spoofer in flows.items()}
         settle(facing, family, capture)
-        assert {kind: by_flow(capture, spoofer) for kind, spoofer in flows.items()} == counts, "silence"
+        assert {kind: by_flow(capture, spoofer) for kind, spoofer in flows.items()} == counts, (
+            "silence"
+        )
         loops = {kind: count for kind, count in counts.items() if count[0] > 2 or count[1] > 1}
-        assert not loops, "\n".join(str(s) for s in capture.segments() if s.src in {flows[k].src for k in loops}
-                                    or s.dst in {flows[k].src for k in loops})
+        assert not loops, "\n".join(
+            str(s)
+            for s in capture.segments()
+            if s.src in {flows[k].src for k in loops} or s.dst in {flows[k].src for k in loops}
+        )
         # The spoofed segments did come, and the one that always gets an answer got it.
         assert all(sent >= 1 for sent, _ in counts.values())
         assert counts["SYN", 40000][1] == 1

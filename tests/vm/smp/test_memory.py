@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Memory: what 100,000 flows leave behind, which is nothing.
 
-The flows come from a packet socket: no socket, no timer and no connection of the client's is in this
-kernel, so what grows would be the tarpit's, or conntrack's. Each flow is a SYN, the ACK of the very SYN-ACK
-that it got, and a segment with data or a FIN, which is answered; every answer is counted.
+The flows come from a packet socket: no socket, no timer and no connection of the client's is in
+this kernel, so what grows would be the tarpit's, or conntrack's. Each flow is a SYN, the ACK of the
+very SYN-ACK that it got, and a segment with data or a FIN, which is answered; every answer is
+counted.
 """
 
 import contextlib
@@ -25,7 +26,8 @@ FIRST_PORT = 1024
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-# One number holds a field of all packets of a batch, in lanes of 64 bits: Python adds and compares all lanes at once.
+# One number holds a field of all packets of a batch, in lanes of 64 bits: Python adds and compares
+# all lanes at once.
 LANE = 8
 EACH = int.from_bytes(b"\0\0\0\0\0\0\0\1" * BATCH)
 
@@ -39,11 +41,15 @@ class Batch:
         self.vectors = (ctypes.c_uint64 * (2 * count))()
         # struct mmsghdr: msghdr of 56 bytes, msg_len and padding.
         self.messages = bytearray(64 * count)
-        self.address = ctypes.addressof((ctypes.c_char * len(self.messages)).from_buffer(self.messages))
+        self.address = ctypes.addressof(
+            (ctypes.c_char * len(self.messages)).from_buffer(self.messages)
+        )
         start = ctypes.addressof(self.vectors)
         for i in range(count):
             self.vectors[2 * i], self.vectors[2 * i + 1] = base + i * STRIDE, STRIDE
-            struct.pack_into("=QIIQQQQiiII", self.messages, 64 * i, 0, 0, 0, start + 16 * i, 1, 0, 0, 0, 0, 0, 0)
+            struct.pack_into(
+                "=QIIQQQQiiII", self.messages, 64 * i, 0, 0, 0, start + 16 * i, 1, 0, 0, 0, 0, 0, 0
+            )
 
     def fill(self, packet):
         """The same packet everywhere."""
@@ -67,7 +73,9 @@ class Batch:
     def send(self, sock):
         done = 0
         while done < BATCH:
-            sent = libc.sendmmsg(sock.fileno(), ctypes.c_void_p(self.address + 64 * done), BATCH - done, 0)
+            sent = libc.sendmmsg(
+                sock.fileno(), ctypes.c_void_p(self.address + 64 * done), BATCH - done, 0
+            )
             assert sent > 0, f"sendmmsg: errno {ctypes.get_errno()}"
             done += sent
 
@@ -90,7 +98,16 @@ class Generator:
         with lab.client.inside():
             index = socket.if_nametoindex("c0")
         # struct sockaddr_ll.
-        to = struct.pack("=HHiHBB8s", 17, socket.htons(family.ethertype), index, 0, 0, 6, lab.server_mac + b"\0\0")
+        to = struct.pack(
+            "=HHiHBB8s",
+            17,
+            socket.htons(family.ethertype),
+            index,
+            0,
+            0,
+            6,
+            lab.server_mac + b"\0\0",
+        )
         self.to = ctypes.create_string_buffer(to, len(to))
         self.out, self.back = Batch(), Batch()
         for i in range(BATCH):
@@ -98,7 +115,9 @@ class Generator:
 
     def _send(self, src, flags, opts, payload, ports, acks):
         """One packet from each port; only ports, acknowledgments and checksums differ."""
-        segment = wire.tcp(src, self.family.server, 0, PORT, flags, self.isn, 0, opts=opts, payload=payload)
+        segment = wire.tcp(
+            src, self.family.server, 0, PORT, flags, self.isn, 0, opts=opts, payload=payload
+        )
         self.out.fill(wire.ip(src, self.family.server, segment))
         # The checksum of the template, undone, and what each packet adds to it.
         total = EACH * (~struct.unpack_from("!H", segment, 16)[0] & 0xFFFF) + ports
@@ -112,22 +131,33 @@ class Generator:
         self.out.send(self.sock)
 
     def run(self, src, first, last, payload):
-        """One batch of flows from the ports that begin here, from the SYN to the answer to the last segment."""
-        ports = int.from_bytes(b"".join(port.to_bytes(LANE) for port in range(first, first + BATCH)))
+        """One batch of flows from the ports that begin here, from the SYN to the answer to the
+        last segment.
+        """
+        ports = int.from_bytes(
+            b"".join(port.to_bytes(LANE) for port in range(first, first + BATCH))
+        )
         self.isn, at, back = 0x01020304, self.family.header, self.back
         self._send(src, "S", wire.options(1460, True, (5, 0), 7), b"", ports, 0)
         back.receive(self.capture.sock)
         assert back.get(at + 2, 2) == ports, "in order, each SYN its answer"
-        assert (back.get(at + 8, 4), back.get(at + 13, 1)) == (EACH * (self.isn + 1), EACH * 0x12), "a SYN-ACK"
+        assert (back.get(at + 8, 4), back.get(at + 13, 1)) == (
+            EACH * (self.isn + 1),
+            EACH * 0x12,
+        ), "a SYN-ACK"
         acks = back.get(at + 4, 4) + EACH & EACH * 0xFFFFFFFF
         self.isn += 1
         # Without timestamps, so that the tarpit has nothing but the numbers.
         self._send(src, "A", b"", b"", ports, acks)
         self._send(src, last, b"", payload, ports, acks)
         back.receive(self.capture.sock)
-        assert (back.get(at + 2, 2), back.get(at + 4, 4)) == (ports, acks), "in order, each flow its answer"
+        assert (back.get(at + 2, 2), back.get(at + 4, 4)) == (ports, acks), (
+            "in order, each flow its answer"
+        )
         assert back.get(at + 8, 4) == EACH * (self.isn + bool(payload)), "the octet that is taken"
-        assert (back.get(at + 13, 1), back.get(at + 14, 2)) == (EACH * 0x10, 0), "an ACK with a closed window"
+        assert (back.get(at + 13, 1), back.get(at + 14, 2)) == (EACH * 0x10, 0), (
+            "an ACK with a closed window"
+        )
 
 
 def conntrack_objects():
@@ -152,7 +182,9 @@ def tracking_lab():
     """Conntrack sees all packets of the server, in and out."""
     lab = Lab()
     for tables in ("iptables", "ip6tables"):
-        lab.server.run(tables, "-I", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
+        lab.server.run(
+            tables, "-I", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"
+        )
     yield lab
     lab.close()
 
@@ -160,7 +192,8 @@ def tracking_lab():
 @pytest.mark.counts_memory
 @pytest.mark.parametrize("setup", SETUPS)
 def test_100000_flows_leave_nothing_behind(tracking_lab, setup):
-    """conntrack count 0 all along; slab as before within 2 MB, conntrack's objects within 512 (20 bytes a flow).
+    """conntrack count 0 all along; slab as before within 2 MB, conntrack's objects within 512 (20
+    bytes a flow).
 
     Half of them are of each family, batch by batch: what is kept for one would be seen among them.
     """
@@ -170,7 +203,9 @@ def test_100000_flows_leave_nothing_behind(tracking_lab, setup):
         generators = []
         for family in FAMILIES:
             if notrack:
-                lab.server.iptables(family, "-t", "raw", "-A", "PREROUTING", "-p", "tcp", "-j", "CT", "--notrack")
+                lab.server.iptables(
+                    family, "-t", "raw", "-A", "PREROUTING", "-p", "tcp", "-j", "CT", "--notrack"
+                )
             capture = stack.enter_context(Capture(lab.client, "c0", family, both=False))
             capture.only_tcp()
             generators.append(Generator(lab, family, capture))
@@ -185,7 +220,10 @@ def test_100000_flows_leave_nothing_behind(tracking_lab, setup):
             entries.add(lab.server.conntrack_entries())
         took = time.monotonic() - begin
         # Freed entries go after a grace period.
-        wait_until(lambda: conntrack_objects() - objects < 512, what="conntrack's objects are as few as before")
+        wait_until(
+            lambda: conntrack_objects() - objects < 512,
+            what="conntrack's objects are as few as before",
+        )
         wait_until(lambda: slab_kb() - slab < 2048, what="the slab is as small as before")
         print(
             f"\n{setup}: {FLOWS} flows in {took:.0f} s; slab {slab_kb() - slab:+} kB, "
@@ -202,8 +240,12 @@ def test_fin_out_of_nowhere_makes_no_entry(tracking_lab, family):
     with lab.capture(family, both=False) as capture:
         lab.server.iptables(family, "-I", "INPUT", "-m", "conntrack", "--ctstate", "INVALID")
         for port in range(2000, 2100):
-            segment = wire.tcp(family.phantom, family.server, port, PORT, "FA", port * 77777, port * 99999)
+            segment = wire.tcp(
+                family.phantom, family.server, port, PORT, "FA", port * 77777, port * 99999
+            )
             lab.inject(wire.ip(family.phantom, family.server, segment))
-        wait_until(lambda: lab.server.rule_packets(family) == 100, what="conntrack calls them invalid")
+        wait_until(
+            lambda: lab.server.rule_packets(family) == 100, what="conntrack calls them invalid"
+        )
         assert not capture.segments()
         assert lab.server.conntrack_entries() == 0

@@ -28,7 +28,9 @@ CLIENTS = 100
 
 
 def test_module_leaves_while_clients_are_held_and_comes_back(family):
-    """100 real clients in persist; rule deleted, module gone, no leak; back: new ones held, the old unanswered."""
+    """100 real clients in persist; rule deleted, module gone, no leak; back: new ones held, the
+    old unanswered.
+    """
     lab = Lab()
     try:
         with contextlib.ExitStack() as stack:
@@ -45,7 +47,9 @@ def test_module_leaves_while_clients_are_held_and_comes_back(family):
             for client in clients:
                 client.send(b"x" * 100)
             for client in clients:
-                wait_until(lambda c=client: tcp_info(c)["acked"] == FIRST_WINDOW, what="a client is held")
+                wait_until(
+                    lambda c=client: tcp_info(c)["acked"] == FIRST_WINDOW, what="a client is held"
+                )
             assert module_users() == 2, "a rule in each family"
 
             for each in FAMILIES:
@@ -72,7 +76,9 @@ def test_module_leaves_while_clients_are_held_and_comes_back(family):
 
             with lab.client.connect(family) as client:
                 client.send(b"x" * 100)
-                wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="a new client is held")
+                wait_until(
+                    lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="a new client is held"
+                )
     finally:
         lab.close()
 
@@ -111,7 +117,9 @@ def test_module_says_what_it_is():
 
 
 class Table:
-    """The filter table of one family as the kernel has it, to be put back with other bytes in it (ip_tables.h)."""
+    """The filter table of one family as the kernel has it, to be put back with other bytes in
+    it (ip_tables.h).
+    """
 
     INFO, ENTRIES, REPLACE = 64, 65, 64
     TARGET = b"TARPIT".ljust(29, b"\0") + b"\1"  # xt_entry_target: name, revision
@@ -120,22 +128,36 @@ class Table:
         self.level = socket.IPPROTO_IP if family is V4 else socket.IPPROTO_IPV6
         self.sock = host.socket(family.af, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self.libc = ctypes.CDLL(None, use_errno=True)
-        # Hooks; for each hook its first entry; for each its policy; how many entries, and their size.
+        # Hooks; for each hook its first entry; for each its policy; how many entries, and their
+        # size.
         info = self.get(self.INFO, bytes(84))[32:]
-        self.hooks, self.at, self.count, self.size = info[:4], info[4:44], *struct.unpack("II", info[44:])
-        self.entries = self.get(self.ENTRIES, bytes(32) + struct.pack("I4x", self.size) + bytes(self.size))[40:]
+        self.hooks, self.at, self.count, self.size = (
+            info[:4],
+            info[4:44],
+            *struct.unpack("II", info[44:]),
+        )
+        self.entries = self.get(
+            self.ENTRIES, bytes(32) + struct.pack("I4x", self.size) + bytes(self.size)
+        )[40:]
 
     def get(self, what, ask):
         buffer = ctypes.create_string_buffer(b"filter".ljust(32, b"\0") + ask[32:], len(ask))
         length = ctypes.c_uint32(len(ask))
-        done = self.libc.getsockopt(self.sock.fileno(), self.level, what, buffer, ctypes.byref(length))
+        done = self.libc.getsockopt(
+            self.sock.fileno(), self.level, what, buffer, ctypes.byref(length)
+        )
         assert done == 0, os.strerror(ctypes.get_errno())
         return buffer.raw
 
     def put(self, entries):
         """The errno of a replacement, or 0."""
         counters = ctypes.create_string_buffer(16 * self.count)
-        head = b"filter".ljust(32, b"\0") + self.hooks + struct.pack("II", self.count, self.size) + self.at
+        head = (
+            b"filter".ljust(32, b"\0")
+            + self.hooks
+            + struct.pack("II", self.count, self.size)
+            + self.at
+        )
         head += struct.pack("I", self.count)
         head += bytes(-len(head) % 8) + struct.pack("P", ctypes.addressof(counters))
         try:
@@ -161,11 +183,14 @@ def data(variant=0, profile=0, flags=0, ttl=0, window=0, reserved=b"\0\0"):
 
 GOOD = [
     data(ttl=1), data(ttl=255), data(window=1), data(window=65535), data(flags=2), data(1), data(2),
-    data(1, ttl=64, window=1000, flags=2), data(2, ttl=9, flags=2), data(0, 1, 2, 3, 4), data(0, 0, 3, 200),
+    data(1, ttl=64, window=1000, flags=2), data(2, ttl=9, flags=2), data(0, 1, 2, 3, 4),
+    data(0, 0, 3, 200),
 ]  # fmt: skip
 BAD = [
-    data(2, window=1), data(2, window=65535), data(1, 1), data(2, 1), data(1, flags=1), data(2, flags=1), data(3),
-    data(255), data(profile=2), data(profile=255), data(flags=4), data(flags=0x80), data(flags=0xFF), data(0, 1, 1),
+    data(2, window=1), data(2, window=65535), data(1, 1), data(2, 1), data(1, flags=1),
+    data(2, flags=1), data(3),
+    data(255), data(profile=2), data(profile=255), data(flags=4), data(flags=0x80),
+    data(flags=0xFF), data(0, 1, 1),
     data(reserved=b"\1\0"), data(reserved=b"\0\1"), data(1, reserved=b"\0\1"),
 ]  # fmt: skip
 
@@ -182,8 +207,14 @@ def test_kernel_judges_rule_data_itself(lab, family, good, kernel_log):
         with table.sock:
             for rule in GOOD if good else BAD:
                 said = len(kernel_log.read())
-                assert table.put(table.with_rule(rule)) == (0 if good else errno.EINVAL), rule.hex(" ")
-                new = [text for _, text in kernel_log.read()[said:] if "TARPIT" in text and "suppressed" not in text]
+                assert table.put(table.with_rule(rule)) == (0 if good else errno.EINVAL), rule.hex(
+                    " "
+                )
+                new = [
+                    text
+                    for _, text in kernel_log.read()[said:]
+                    if "TARPIT" in text and "suppressed" not in text
+                ]
                 assert len(new) <= (0 if good else 1), new
                 if not good:
                     assert Table(host, family).rule() == table.rule()

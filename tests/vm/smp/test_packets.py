@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Packets of every shape: in one piece or in fragments of memory, cloned, and 64 KB long.
 
-The module rewrites the packet it got. What others still read (a capture, the sender's write queue) must
-not change, and no shape may hurt the machine.
+The module rewrites the packet it got. What others still read (a capture, the sender's write queue)
+must not change, and no shape may hurt the machine.
 """
 
 import socket
@@ -15,7 +15,9 @@ TCP_REPAIR, TCP_REPAIR_WINDOW, TCP_REPAIR_OFF_NO_WP = 19, 29, -1
 
 
 def forget_the_window(lab, client):
-    """Makes a held socket believe in a window of 64 KB and a full MSS: it sends what no honest client does."""
+    """Makes a held socket believe in a window of 64 KB and a full MSS: it sends what no honest
+    client does.
+    """
     client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
     window = bytearray(client.getsockopt(socket.IPPROTO_TCP, TCP_REPAIR_WINDOW, 20))
     struct.pack_into("=II", window, 4, 65535, 65535)  # snd_wnd, max_window
@@ -31,12 +33,18 @@ def path_mtu(lab):
     lab.client.ip("link set c0 mtu 1500")
 
 
-# The lengths that made xtables-addons' IPv6 target panic are among them: packets of 217 to 256 bytes, and on.
+# The lengths that made xtables-addons' IPv6 target panic are among them: packets of 217 to 256
+# bytes, and on.
 @pytest.mark.parametrize("written", [1, 24, 25, 100, 150, 190, 216, 512, 1300])
 @pytest.mark.parametrize("captured", [False, True], ids=["alone", "captured"])
 def test_one_write_of_a_socket_over_veth(lab, family, path_mtu, written, captured):
-    """A held socket sends `written` bytes at once: a non-linear, cloned skb arrives, and is answered."""
-    with Capture(lab.server, "s0", family, both=captured) as server, lab.client.connect(family) as client:
+    """A held socket sends `written` bytes at once: a non-linear, cloned skb arrives, and is
+    answered.
+    """
+    with (
+        Capture(lab.server, "s0", family, both=captured) as server,
+        lab.client.connect(family) as client,
+    ):
         forget_the_window(lab, client)
         client.send(b"x" * written)
         wait_until(
@@ -45,20 +53,32 @@ def test_one_write_of_a_socket_over_veth(lab, family, path_mtu, written, capture
         )
         port = client.getsockname()[1]
         data = [s for s in server.segments() if s.sport == port and s.payload]
-        assert data[0].payload == b"x" * written, "one segment, and the capture shows it as it was sent"
+        assert data[0].payload == b"x" * written, (
+            "one segment, and the capture shows it as it was sent"
+        )
         assert tcp_info(client)["state"] == ESTABLISHED
         assert tcp_info(client)["mss"] > 1300
 
 
 @pytest.mark.parametrize("captured", [False, True], ids=["alone", "captured"])
 def test_large_write_of_a_socket_over_veth(lab, family, path_mtu, captured):
-    """20,000 bytes at once: skbs that a network card would have to cut (GSO), cloned, with fragments."""
-    with Capture(lab.server, "s0", family, both=captured) as server, lab.client.connect(family) as client:
+    """20,000 bytes at once: skbs that a network card would have to cut (GSO), cloned, with
+    fragments.
+    """
+    with (
+        Capture(lab.server, "s0", family, both=captured) as server,
+        lab.client.connect(family) as client,
+    ):
         forget_the_window(lab, client)
         client.send(b"x" * 20000)
-        wait_until(lambda: tcp_info(client)["acked"] >= FIRST_WINDOW, what="the first octets are acknowledged")
+        wait_until(
+            lambda: tcp_info(client)["acked"] >= FIRST_WINDOW,
+            what="the first octets are acknowledged",
+        )
         port = client.getsockname()[1]
-        assert max(len(s.payload) for s in server.segments() if s.sport == port) > 1500, "it came uncut"
+        assert max(len(s.payload) for s in server.segments() if s.sport == port) > 1500, (
+            "it came uncut"
+        )
         assert tcp_info(client)["state"] == ESTABLISHED
 
 
@@ -71,10 +91,15 @@ SHAPES += [(65000, head) for head in ("headers", "half")]
 @pytest.mark.parametrize(("size", "head"), SHAPES)
 @pytest.mark.parametrize("seen_by", ["nobody", "the server's capture"])
 def test_packet_that_a_card_would_cut(lab, family, size, head, seen_by):
-    """Up to 64 KB in one skb, as GRO makes them, head and fragments split anywhere; seen by a capture or not."""
+    """Up to 64 KB in one skb, as GRO makes them, head and fragments split anywhere; seen by a
+    capture or not.
+    """
     headers = family.header + 32
     linear = {"headers": headers, "everything": headers + size, "half": headers + size // 2}[head]
-    with lab.capture(family, both=False) as capture, Capture(lab.server, "s0", family, both=True) as server:
+    with (
+        lab.capture(family, both=False) as capture,
+        Capture(lab.server, "s0", family, both=True) as server,
+    ):
         if seen_by == "nobody":
             server.sock.close()
         puppet = Puppet(lab, family, capture)
@@ -89,7 +114,8 @@ def test_packet_that_a_card_would_cut(lab, family, size, head, seen_by):
             seen = [s for s in server.segments() if s.sport == puppet.sport and s.payload]
             assert seen[-1].payload == payload, "the capture shows what was sent"
             assert seen[-1].seq == puppet.isn + 1 & 0xFFFFFFFF
-        # The same again, as if the answer had been lost: the same answer. After it, the rest stays in flight.
+        # The same again, as if the answer had been lost: the same answer. After it, the rest stays
+        # in flight.
         lab.inject_gso(packet, 1400 if size else 0, linear)
         assert puppet.answer().ack == answer.ack
         lab.inject_gso(puppet.packet("PA", FIRST_WINDOW, payload), 1400 if size else 0, linear)
@@ -114,18 +140,39 @@ def test_capture_shows_the_packet_and_the_reply_is_right(lab, family):
 
 
 TAKEN = {
-    # name: (with timestamps?, [(flags, where, how much, what is acknowledged then; None for silence), ...])
-    "a little": (True, [("PA", 0, 10, 1), ("PA", 1, 9, None), ("PA", 0, 1, 1), ("A", 0, 0, 1), ("FA", 1, 0, 1)]),
-    "much": (True, [("PA", 0, 99, 24), ("PA", 24, 75, None), ("A", 23, 0, 24), ("PA", 23, 1, 24), ("FA", 24, 0, 24)]),
-    "a gap": (True, [("PA", 10, 9, None), ("PA", 40, 90, None), ("PA", 0, 10, 1), ("PA", 30, 9, None)]),
+    # name: (with timestamps?, [(flags, where, how much, what is acknowledged then; None for
+    # silence), ...])
+    "a little": (
+        True,
+        [("PA", 0, 10, 1), ("PA", 1, 9, None), ("PA", 0, 1, 1), ("A", 0, 0, 1), ("FA", 1, 0, 1)],
+    ),
+    "much": (
+        True,
+        [
+            ("PA", 0, 99, 24),
+            ("PA", 24, 75, None),
+            ("A", 23, 0, 24),
+            ("PA", 23, 1, 24),
+            ("FA", 24, 0, 24),
+        ],
+    ),
+    "a gap": (
+        True,
+        [("PA", 10, 9, None), ("PA", 40, 90, None), ("PA", 0, 10, 1), ("PA", 30, 9, None)],
+    ),
     "with FIN": (True, [("FA", 0, 50, 1), ("FA", 1, 49, None), ("A", 0, 0, 1)]),
-    "no timestamps": (False, [("PA", 0, 9, 1), ("PA", 1, 8, 2), ("PA", 0, 9, 1), ("A", 1, 0, None), ("PA", 8, 1, 8)]),
+    "no timestamps": (
+        False,
+        [("PA", 0, 9, 1), ("PA", 1, 8, 2), ("PA", 0, 9, 1), ("A", 1, 0, None), ("PA", 8, 1, 8)],
+    ),
 }
 
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_is_taken_and_what_stays_in_flight(lab, family, name):
-    """New, repeated, overlapping and missing data, all at once: one octet, or the first window when it is full."""
+    """New, repeated, overlapping and missing data, all at once: one octet, or the first window
+    when it is full.
+    """
     ts, sent = TAKEN[name]
     with lab.capture(family, both=False) as capture:
         puppet = Puppet(lab, family, capture, ts=ts)
@@ -136,7 +183,9 @@ def test_what_is_taken_and_what_stays_in_flight(lab, family, name):
                 assert puppet.quiet(), f"{size} octets at {at}"
             else:
                 answer = puppet.answer()
-                assert answer.ack - puppet.isn - 1 & 0xFFFFFFFF == expected, f"{size} octets at {at}"
+                assert answer.ack - puppet.isn - 1 & 0xFFFFFFFF == expected, (
+                    f"{size} octets at {at}"
+                )
                 assert answer.window == 0
 
 
@@ -153,18 +202,25 @@ def test_nothing_of_the_urgent_pointer_window_or_reserved_bits_comes_back(lab, f
 
 
 def test_link_local_client_is_held(lab):
-    """A client with a link-local address: the reply must leave through the link that it came from."""
+    """A client with a link-local address: the reply must leave through the link that it came
+    from.
+    """
     lab.client.ip("addr add fe80::c/64 dev c0 nodad")
     lab.server.ip("addr add fe80::5/64 dev s0 nodad")
     with lab.client.inside():
         scope = socket.if_nametoindex("c0")
     # A second link with the same prefix: without the link's index there is no telling.
-    lab.server.ip("link add dummy1 type dummy", "link set dummy1 up", "addr add fe80::7/64 dev dummy1 nodad")
+    lab.server.ip(
+        "link add dummy1 type dummy", "link set dummy1 up", "addr add fe80::7/64 dev dummy1 nodad"
+    )
     try:
         with lab.client.connect(V6, PORT, "fe80::5", scope=scope) as client:
             assert client.getsockname()[0].startswith("fe80::")
             client.send(b"x" * 100)
-            wait_until(lambda: tcp_info(client)["acked"] == FIRST_WINDOW, what="the first window is acknowledged")
+            wait_until(
+                lambda: tcp_info(client)["acked"] == FIRST_WINDOW,
+                what="the first window is acknowledged",
+            )
     finally:
         lab.server.ip("link del dummy1", "addr del fe80::5/64 dev s0")
         lab.client.ip("addr del fe80::c/64 dev c0")

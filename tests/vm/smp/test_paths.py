@@ -36,7 +36,9 @@ def test_forward_leaks_nothing_of_the_packet(router, family):
 
 def test_forward_with_conntrack_leaves_no_entry(router, family):
     """In FORWARD, tracked: the client is held, and conntrack has forgotten each packet."""
-    router.server.iptables(family, "-I", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
+    router.server.iptables(
+        family, "-I", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"
+    )
     with router.client.connect(family, 4711, family.nobody) as client:
         assert_held(client)
         assert router.server.conntrack_entries() == 0
@@ -57,7 +59,11 @@ def test_reply_has_no_trace_of_the_packets_class(fresh_lab, family):
     """DSCP and ECN are ours: none. So is the flow label. The hop limit is the route's."""
     with fresh_lab.capture(family, both=False) as capture:
         puppet = Puppet(fresh_lab, family, capture)
-        ip = {"tos": 0xFF, "ttl": 200} if family is V4 else {"tos": 0xFF, "ttl": 200, "label": 0xABCDE}
+        ip = (
+            {"tos": 0xFF, "ttl": 200}
+            if family is V4
+            else {"tos": 0xFF, "ttl": 200, "label": 0xABCDE}
+        )
         puppet.send("S", -1, ip=ip)
         syn_ack = puppet.answer()
         puppet.their_isn = syn_ack.seq
@@ -74,7 +80,9 @@ def test_mark_is_reflected_only_where_asked(fresh_lab, family, reflect):
     """fwmark_reflect decides whether the reply has the packet's mark; other replies carry none."""
     server = fresh_lab.server
     server.sysctl("net.ipv4.fwmark_reflect" if family is V4 else "net.ipv6.fwmark_reflect", reflect)
-    server.iptables(family, "-t", "mangle", "-A", "PREROUTING", "-p", "tcp", "-j", "MARK", "--set-mark", 7)
+    server.iptables(
+        family, "-t", "mangle", "-A", "PREROUTING", "-p", "tcp", "-j", "MARK", "--set-mark", 7
+    )
     for match in (("--mark", 7), ("--mark", 0)):
         server.iptables(family, "-A", "OUTPUT", "-p", "tcp", "-m", "mark", *match)
     for both in (False, True):  # in place, and from a clone
@@ -106,7 +114,9 @@ def test_reply_is_a_locally_sent_packet(fresh_lab, family):
 
 
 def test_nat_is_undone(fresh_lab, family):
-    """REDIRECT from port 2323: the client sees answers from the port that it called, and is held."""
+    """REDIRECT from port 2323: the client sees answers from the port that it called, and is
+    held.
+    """
     server = fresh_lab.server
     redirect = ("-p", "tcp", "--dport", 2323, "-j", "REDIRECT", "--to-ports", PORT)
     server.iptables(family, "-t", "nat", "-A", "PREROUTING", *redirect)

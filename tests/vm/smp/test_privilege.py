@@ -43,7 +43,9 @@ def module():
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_root_of_a_user_namespace_loads_a_rule_in_its_own_network(tool):
-    """And it works there. Nobody of the machine will do; the module is let go when the namespace is."""
+    """And it works there. Nobody of the machine will do; the module is let go when the
+    namespace is.
+    """
     address = "127.0.0.1" if tool.startswith("iptables") else "::1"
     script = (
         f"ip link set lo up && {tool} {RULE} && {tool} -S INPUT && "
@@ -72,15 +74,25 @@ def test_stranger_loads_no_rule(tool, who):
     sh("unshare", "-n", "env", LOCK, tool, *RULE.split())
     done = sh("unshare", "-n", "env", LOCK, *STRANGERS[who], tool, *RULE.split(), check=False)
     assert done.returncode != 0, "a rule was loaded"
-    assert "ermission" in done.stderr or "not permitted" in done.stderr or "denied" in done.stderr, done.stderr
+    assert (
+        "ermission" in done.stderr or "not permitted" in done.stderr or "denied" in done.stderr
+    ), done.stderr
     assert "TARPIT" not in sh(tool, "-S")
     wait_until(lambda: module_users() == 0, what="nobody uses the module")
 
 
 # --- The death of a namespace
 
-RULES = "*filter\n-A INPUT -p tcp --dport 23 -j TARPIT\n-A INPUT -p tcp --dport 24 -j TARPIT --honeypot\nCOMMIT\n"
-RULES += "*raw\n-A PREROUTING -p tcp --dport 25 -j TARPIT --reset\n-A OUTPUT -p tcp --dport 9 -j TARPIT\nCOMMIT\n"
+RULES = (
+    "*filter\n"
+    "-A INPUT -p tcp --dport 23 -j TARPIT\n"
+    "-A INPUT -p tcp --dport 24 -j TARPIT --honeypot\n"
+    "COMMIT\n"
+    "*raw\n"
+    "-A PREROUTING -p tcp --dport 25 -j TARPIT --reset\n"
+    "-A OUTPUT -p tcp --dport 9 -j TARPIT\n"
+    "COMMIT\n"
+)
 
 
 def life(family, address):
@@ -113,7 +125,9 @@ def test_hundred_namespaces_leave_nothing_behind():
             before = kernel_kb()
         life(*((V4, "127.0.0.1") if number % 2 else (V6, "::1")))
     wait_until(lambda: module_users() == 0, what="all of them have gone")
-    wait_until(lambda: kernel_kb() - before < 1024, what="the kernel's memory is as small as before")
+    wait_until(
+        lambda: kernel_kb() - before < 1024, what="the kernel's memory is as small as before"
+    )
     print(f"\nthe kernel's memory has grown by {kernel_kb() - before} kB in {ROUNDS} namespaces")
     sh("rmmod", "xt_TARPIT")
     sh("modprobe", "xt_TARPIT")
@@ -127,8 +141,15 @@ def test_namespace_dies_under_traffic():
         for family in FAMILIES:
             early = ("PREROUTING", "-p", "tcp", "--dport", 24, "-j", "TARPIT", "--hairpin")
             lab.server.iptables(family, "-t", "raw", "-A", *early)
-            lab.server.iptables(family, "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
-        clients = [lab.client.connect(family, port) for family in FAMILIES for port in (PORT, 24) for _ in range(10)]
+            lab.server.iptables(
+                family, "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"
+            )
+        clients = [
+            lab.client.connect(family, port)
+            for family in FAMILIES
+            for port in (PORT, 24)
+            for _ in range(10)
+        ]
         for client in clients:
             client.send(b"x" * 1000)
 
@@ -137,7 +158,10 @@ def test_namespace_dies_under_traffic():
             for family in FAMILIES:
                 for port in (PORT, 24):
                     puppet = Puppet(lab, family, capture, dport=port)
-                    packets += [puppet.packet("S", -1), puppet.packet("PA", payload=b"x" * 500, ack=77)]
+                    packets += [
+                        puppet.packet("S", -1),
+                        puppet.packet("PA", payload=b"x" * 500, ack=77),
+                    ]
         lab.inject(packets[0])
 
         def flood():

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""--reset: the very answers of REJECT --reject-with tcp-reset, which stands beside it on another port."""
+"""--reset: the very answers of REJECT --reject-with tcp-reset, which stands beside it on
+another port.
+"""
 
 import socket
 
@@ -19,7 +21,9 @@ class Refusal(Lab):
         self.server.run("ethtool", "-K", "s0", "tx", "off")
         for family in FAMILIES:
             for port, target in TARGETS.items():
-                self.server.iptables(family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", *target)
+                self.server.iptables(
+                    family, "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", *target
+                )
             accept = ("-m", "conntrack", "--ctstate", "NEW,ESTABLISHED,INVALID", "-j", "ACCEPT")
             self.server.iptables(family, "-A", "INPUT", "-p", "tcp", *accept)
 
@@ -90,7 +94,9 @@ def test_answer_is_that_of_reject(lab, family):
             puppet.send(flags, **how)
             answers[port] = puppet.reply(PORT)
         ours = answers[RESET]
-        assert fields(puppet, ours) == fields(puppet, answers[REJECT]), f"{ours} and REJECT's {answers[REJECT]}"
+        assert fields(puppet, ours) == fields(puppet, answers[REJECT]), (
+            f"{ours} and REJECT's {answers[REJECT]}"
+        )
         # And what the specification says of it, should both be wrong.
         if "R" in flags or "csum" in how:
             assert ours is None
@@ -100,7 +106,13 @@ def test_answer_is_that_of_reject(lab, family):
             size = len(how.get("payload", b"")) + ("S" in flags) + ("F" in flags)
             assert (ours.flags, ours.seq, ours.ack) == ("RA", 0, how["seq"] + size & 0xFFFFFFFF)
         if ours:
-            assert (ours.window, ours.options, ours.payload, ours.reserved, ours.tos) == (0, b"", b"", 0, 0)
+            assert (ours.window, ours.options, ours.payload, ours.reserved, ours.tos) == (
+                0,
+                b"",
+                b"",
+                0,
+                0,
+            )
 
     with lab.capture(family, both=False) as capture:
         for_each(SEGMENTS, check)
@@ -126,11 +138,15 @@ def test_answer_to_64_kb_is_that_of_reject(lab, family, flags):
             header = len(packet) - 60000
             lab.inject_gso(packet, 1400, header)
             answers.append(puppet.answer())
-        assert len({fields(puppet, answer) for answer in answers}) == 1, "\n".join(map(str, answers))
+        assert len({fields(puppet, answer) for answer in answers}) == 1, "\n".join(
+            map(str, answers)
+        )
 
 
 def test_every_scan_gets_its_answer(lab, family):
-    """There is none but that of all answers to strangers, as REJECT has none: a limit would tell a closed port from this one."""
+    """There is none but that of all answers to strangers, as REJECT has none: a limit would
+    tell a closed port from this one.
+    """
     with lab.capture(family, both=False) as capture:
         for port in TARGETS:
             puppets = [Puppet(lab, family, capture, dport=port) for _ in range(60)]
@@ -162,7 +178,9 @@ def test_running_connection_is_reset(lab, family, target):
                 client.sendall(b"are you there?")
                 with pytest.raises(ConnectionResetError):
                     client.recv(1)
-                assert all(state == "CLOSE" and left <= 10 for state, left in lab.server.tracked(SERVICE))
+                assert all(
+                    state == "CLOSE" and left <= 10 for state, left in lab.server.tracked(SERVICE)
+                )
             # REJECT leaves the server's socket alone.
             with pytest.raises(BlockingIOError):
                 server.recv(1, socket.MSG_DONTWAIT)

@@ -15,7 +15,11 @@ from lab import FIRST_WINDOW, PORT, V4, V6, Puppet, for_each, wait_until
 
 def options_of(puppet):
     """IPv4: three no-operations and the end of the list; IPv6: the same as hop-by-hop options."""
-    return {"opts": b"\1\1\1\0"} if ":" not in puppet.src else {"extensions": [(0, b"\0\1\4" + bytes(4))]}
+    return (
+        {"opts": b"\1\1\1\0"}
+        if ":" not in puppet.src
+        else {"extensions": [(0, b"\0\1\4" + bytes(4))]}
+    )
 
 
 SILENT = {
@@ -33,7 +37,9 @@ SILENT = {
     "SYN, FIN and ACK": lambda p: p.send("SFA", -1),
     "SYN and RST": lambda p: p.send("SR", -1),
     "bad checksum": lambda p: p.send("PA", payload=b"x" * 20, csum=0x1234),
-    "bad checksum behind options": lambda p: p.send("PA", payload=b"x" * 20, csum=0x1234, ip=options_of(p)),
+    "bad checksum behind options": lambda p: p.send(
+        "PA", payload=b"x" * 20, csum=0x1234, ip=options_of(p)
+    ),
     "bad checksum of a SYN": lambda p: p.send("S", -1, csum=0xBEEF),
     "bad checksum of a probe": lambda p: p.send("A", -1, csum=0),
     "data offset below 5": lambda p: p.send("PA", payload=b"x" * 20, doff=4),
@@ -63,22 +69,29 @@ def test_segment_is_not_answered(lab, family):
     with lab.capture(family, both=False) as capture:
         before = lab.server.rule_packets(family)
         for_each(SILENT, check)
-        # Each did come to the rule; the others were two of the handshake, the marker's SYN and RST, and data.
+        # Each did come to the rule; the others were two of the handshake, the marker's SYN and RST,
+        # and data.
         assert lab.server.rule_packets(family) == before + 6 * len(SILENT)
 
 
 def test_foreign_segment_is_not_answered_in_any_flow(lab, family):
-    """An ACK, an octet and a FIN of connections that never were: the reach of the check is 2^-15."""
+    """An ACK, an octet and a FIN of connections that never were: the reach of the check is
+    2^-15.
+    """
     with lab.capture(family, both=False) as capture:
         for i in range(40):
             puppet = Puppet(lab, family, capture)
             for flags, payload in (("A", b""), ("PA", b"x"), ("FA", b"")):
-                puppet.send(flags, seq=0x9E3779B9 * (i + 1), payload=payload, ack=0x7FEB352D * (i + 3))
+                puppet.send(
+                    flags, seq=0x9E3779B9 * (i + 1), payload=payload, ack=0x7FEB352D * (i + 3)
+                )
             assert puppet.quiet()
 
 
 def test_syn_ack_is_told_once_that_nobody_asked(lab, family):
-    """Somebody spoofs our address: one RST with the number that was acknowledged (RFC 9293, 3.5.2)."""
+    """Somebody spoofs our address: one RST with the number that was acknowledged (RFC 9293,
+    3.5.2).
+    """
     with lab.capture(family, both=False) as capture:
         puppet = Puppet(lab, family, capture)
         puppet.send("SA", -1, ack=0xCAFE0000)
@@ -115,7 +128,9 @@ def test_truncated_header(lab, family):
         assert puppet.quiet()
 
     with lab.capture(family, both=False) as capture:
-        for_each(itertools.product(("the packet ends", "the IP length says so"), (1, 8, 13, 19)), check)
+        for_each(
+            itertools.product(("the packet ends", "the IP length says so"), (1, 8, 13, 19)), check
+        )
 
 
 def test_options_cut_off(lab, family):
@@ -168,7 +183,9 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("source", [(f, a) for f in NOBODY for a in NOBODY[f]], ids=lambda pair: pair[1])
+@pytest.mark.parametrize(
+    "source", [(f, a) for f in NOBODY for a in NOBODY[f]], ids=lambda pair: pair[1]
+)
 def test_syn_from_nobody(lab, source):
     """A source that is no single other host: nothing goes out, not to it and not to anybody."""
     family, address = source
@@ -181,7 +198,9 @@ def test_syn_from_nobody(lab, source):
 
 @contextlib.contextmanager
 def forward_rule(lab, family):
-    """The unused netblock behind the server is tarpitted in FORWARD; no conntrack, so no defragmentation."""
+    """The unused netblock behind the server is tarpitted in FORWARD; no conntrack, so no
+    defragmentation.
+    """
     rule = ("FORWARD", "-p", "tcp", "-j", "TARPIT")
     lab.server.sysctl("net.ipv4.ip_forward" if family is V4 else "net.ipv6.conf.all.forwarding", 1)
     lab.server.iptables(family, "-A", *rule)
@@ -189,7 +208,9 @@ def forward_rule(lab, family):
         yield
     finally:
         lab.server.iptables(family, "-D", *rule)
-        lab.server.sysctl("net.ipv4.ip_forward" if family is V4 else "net.ipv6.conf.all.forwarding", 0)
+        lab.server.sysctl(
+            "net.ipv4.ip_forward" if family is V4 else "net.ipv6.conf.all.forwarding", 0
+        )
 
 
 def fragments(family, puppet, segment, size, ident=0x77):
@@ -208,7 +229,9 @@ def fragments(family, puppet, segment, size, ident=0x77):
 
 
 def test_fragment_in_forward_is_not_answered(lab, family):
-    """Who forwards sees fragments; the first one has the whole TCP header of a SYN, and gets no answer."""
+    """Who forwards sees fragments; the first one has the whole TCP header of a SYN, and gets no
+    answer.
+    """
     with forward_rule(lab, family), lab.capture(family, both=False) as capture:
         first = Puppet(lab, family, capture, dst=family.nobody)
         first.send("S", -1)
@@ -227,7 +250,9 @@ def test_fragment_in_forward_is_not_answered(lab, family):
 
 
 def test_segment_that_the_stack_reassembled_is_answered(lab, family):
-    """INPUT comes behind IPv4's reassembly; over IPv6 conntrack's defragmentation does it before."""
+    """INPUT comes behind IPv4's reassembly; over IPv6 conntrack's defragmentation does it
+    before.
+    """
     rule = ("INPUT", "-m", "conntrack", "--ctstate", "DNAT", "-j", "DROP")
     with lab.capture(family, both=False) as capture:
         puppet = Puppet(lab, family, capture)
@@ -235,7 +260,8 @@ def test_segment_that_the_stack_reassembled_is_answered(lab, family):
         if family is V6:
             lab.server.iptables(family, "-A", *rule)
         try:
-            # IPv6 wants the whole header in the first fragment (RFC 8200, 4.5), IPv4 takes what comes.
+            # IPv6 wants the whole header in the first fragment (RFC 8200, 4.5), IPv4 takes what
+            # comes.
             for i, size in enumerate((8, 16, 24, 32, 512) if family is V4 else (24, 32, 512)):
                 puppet = Puppet(lab, family, capture)
                 puppet.connect()
@@ -255,7 +281,10 @@ def test_segment_that_the_stack_reassembled_is_answered(lab, family):
 V6_CHAINS = {
     "hop-by-hop": [(0, b"\0" + b"\1\4\0\0\0\0")],
     "destination options": [(60, b"\0" + b"\1\4\0\0\0\0")],
-    "hop-by-hop and destination options": [(0, b"\0\1\4\0\0\0\0"), (60, b"\1" + b"\1\x0c" + bytes(12))],
+    "hop-by-hop and destination options": [
+        (0, b"\0\1\4\0\0\0\0"),
+        (60, b"\1" + b"\1\x0c" + bytes(12)),
+    ],
     "a fragment that is the whole packet": [(44, b"\0\0\0\0\0\0\7")],
 }
 V4_OPTIONS = {
@@ -269,7 +298,11 @@ V4_OPTIONS = {
 @pytest.mark.parametrize("name", [*V4_OPTIONS, *V6_CHAINS])
 def test_segment_behind_options_is_answered(lab, name):
     """IPv4 options and IPv6 extension headers do not hide from the tarpit, nor does it send any."""
-    family, ip = (V4, {"opts": V4_OPTIONS[name]}) if name in V4_OPTIONS else (V6, {"extensions": V6_CHAINS[name]})
+    family, ip = (
+        (V4, {"opts": V4_OPTIONS[name]})
+        if name in V4_OPTIONS
+        else (V6, {"extensions": V6_CHAINS[name]})
+    )
     with lab.capture(family, both=False) as capture:
         puppet = Puppet(lab, family, capture)
         puppet.send("S", -1, ip=ip)
@@ -282,7 +315,9 @@ def test_segment_behind_options_is_answered(lab, name):
 
 @pytest.mark.parametrize("name", ["no header", "ESP", "many headers", "header beyond the packet"])
 def test_extension_headers_that_hide_tcp(lab, name):
-    """Chains that do not lead to TCP, or not soon, are dropped in silence by a rule without -p tcp."""
+    """Chains that do not lead to TCP, or not soon, are dropped in silence by a rule without -p
+    tcp.
+    """
     family = V6
     pad = b"\0\1\4\0\0\0\0"
     chain, proto = {
@@ -306,16 +341,28 @@ def echo_request(family):
     """An ICMP echo request from the client to the server."""
     if family is V4:
         body = b"\x08\0\0\0\0\1\0\1tarpit"
-        return wire.ipv4(family.client, family.server, body[:2] + wire.checksum(body).to_bytes(2) + body[4:], proto=1)
+        return wire.ipv4(
+            family.client,
+            family.server,
+            body[:2] + wire.checksum(body).to_bytes(2) + body[4:],
+            proto=1,
+        )
     body = b"\x80\0\0\0\0\1\0\1tarpit"
     total = wire.checksum(wire.pseudo(family.client, family.server, len(body), 58) + body)
-    return wire.ipv6(family.client, family.server, body[:2] + total.to_bytes(2) + body[4:], proto=58)
+    return wire.ipv6(
+        family.client, family.server, body[:2] + total.to_bytes(2) + body[4:], proto=58
+    )
 
 
 def test_other_protocols_are_dropped_in_silence(lab, family):
-    """A rule without -p tcp, as fail2ban and CrowdSec write it, drops UDP and ICMP and answers TCP."""
-    proto, kinds = ("icmp", ("echo-reply", "port-unreachable")) if family is V4 else (
-        "icmpv6", ("echo-reply", "port-unreachable"))
+    """A rule without -p tcp, as fail2ban and CrowdSec write it, drops UDP and ICMP and answers
+    TCP.
+    """
+    proto, kinds = (
+        ("icmp", ("echo-reply", "port-unreachable"))
+        if family is V4
+        else ("icmpv6", ("echo-reply", "port-unreachable"))
+    )
     option = "--icmp-type" if family is V4 else "--icmpv6-type"
     for kind in kinds:
         lab.client.iptables(family, "-A", "INPUT", "-p", proto, option, kind)
@@ -326,9 +373,22 @@ def test_other_protocols_are_dropped_in_silence(lab, family):
             lab.inject(packet)
         wait_until(lambda: lab.client.rule_packets(family) == 1, what="an echo reply")
 
-        lab.server.iptables(family, "-I", "INPUT", "-s", family.client, "!", "-p", proto, "-j", "TARPIT")
-        lab.server.iptables(family, "-I", "INPUT", "-s", family.client, "-p", proto, option, "echo-request",
-                            "-j", "TARPIT")
+        lab.server.iptables(
+            family, "-I", "INPUT", "-s", family.client, "!", "-p", proto, "-j", "TARPIT"
+        )
+        lab.server.iptables(
+            family,
+            "-I",
+            "INPUT",
+            "-s",
+            family.client,
+            "-p",
+            proto,
+            option,
+            "echo-request",
+            "-j",
+            "TARPIT",
+        )
         try:
             before = [lab.client.rule_packets(family, "INPUT", n) for n in (1, 2)]
             lab.inject(echo_request(family))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The machine itself: is this the guest that the other scenarios count on?"""
+
 import os
 import re
 import subprocess
@@ -15,7 +16,10 @@ def sh(command):
     return subprocess.run(command, shell=True, check=True, text=True, capture_output=True).stdout
 
 
-OUT_OF_TREE, UNSIGNED = 1 << 12, 1 << 13  # what a module of ours may add, Documentation/admin-guide/tainted-kernels.rst
+OUT_OF_TREE, UNSIGNED = (
+    1 << 12,
+    1 << 13,
+)  # what a module of ours may add, Documentation/admin-guide/tainted-kernels.rst
 
 
 @pytest.mark.skipif(SANITIZER, reason="this kernel is ours")

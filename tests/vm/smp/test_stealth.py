@@ -37,7 +37,17 @@ class Pair(Lab):
         self.server.run("ethtool", "-K", "s0", "tx", "off")
         for family, prefix in zip(FAMILIES, ("24", "64 nodad")):
             self.server.ip(f"addr add {TWIN[family]}/{prefix} dev s0")
-            rule = ("-d", family.server, "-p", "tcp", "--dport", PORT, "-j", "TARPIT", *self.options)
+            rule = (
+                "-d",
+                family.server,
+                "-p",
+                "tcp",
+                "--dport",
+                PORT,
+                "-j",
+                "TARPIT",
+                *self.options,
+            )
             self.server.iptables(family, "-A", "INPUT", *rule)
             listener = self.server.socket(family.af, socket.SOCK_STREAM)
             listener.bind((TWIN[family], PORT))
@@ -94,7 +104,9 @@ TARPIT_BY_NAME = "MikroTik RouterOS 5.24"
 
 def guess(report):
     """nmap's first guess of the system, or what it says instead."""
-    found = re.search(r"(?:OS details: |Aggressive OS guesses: |(?=No OS matches|No exact))(.*?\)|.*)", report)
+    found = re.search(
+        r"(?:OS details: |Aggressive OS guesses: |(?=No OS matches|No exact))(.*?\)|.*)", report
+    )
     return found[1].split(" (If")[0]
 
 
@@ -107,9 +119,16 @@ def fingerprint(report):
     text = "".join(re.findall(r"^OS:(.*)$", report, re.M))
     prints = {}
     for test, values in re.findall(r"(SEQ|OPS|WIN|ECN|T\d)\((.*?)\)", text):
-        prints |= {f"{test}.{field}": value for field, value in (pair.split("=") for pair in values.split("%"))}
+        prints |= {
+            f"{test}.{field}": value
+            for field, value in (pair.split("=") for pair in values.split("%"))
+        }
     assert {"SEQ.TI", "OPS.O1", "WIN.W1", "ECN.R", "T1.R", "T4.R"} <= prints.keys(), report
-    return {name: value for name, value in prints.items() if name not in ("SEQ.SP", "SEQ.ISR", "SEQ.GCD", "SEQ.TS")}
+    return {
+        name: value
+        for name, value in prints.items()
+        if name not in ("SEQ.SP", "SEQ.ISR", "SEQ.GCD", "SEQ.TS")
+    }
 
 
 @ours
@@ -122,11 +141,14 @@ def test_nmap_finds_the_port_open(lab, family):
 @ours
 def test_masscan_finds_the_port_open(lab):
     argv = (
-        "masscan", f"{V4.server}-{TWIN[V4]}", "-p", f"{PORT}-{PORT + 1}", "--rate", "1000", "--wait", "1", "-oL", "-",
+        "masscan", f"{V4.server}-{TWIN[V4]}", "-p", f"{PORT}-{PORT + 1}", "--rate", "1000",
+        "--wait", "1", "-oL", "-",
         "-e", "c0", "--router-mac", lab.server_mac.hex(":"), "--adapter-ip", V4.client,
     )  # fmt: skip
     with lab.client.inside():
-        masscan = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        masscan = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     try:
         # Its receiver only looks at its clock when a packet comes.
         with lab.server.socket(V4.af, socket.SOCK_DGRAM) as knock:
@@ -139,20 +161,25 @@ def test_masscan_finds_the_port_open(lab):
         masscan.kill()
         text, _ = masscan.communicate()
     found = [line.split()[:4] for line in text.splitlines() if line.startswith("open")]
-    assert sorted(found) == [["open", "tcp", str(PORT), address] for address in (V4.server, TWIN[V4])], text
+    assert sorted(found) == [
+        ["open", "tcp", str(PORT), address] for address in (V4.server, TWIN[V4])
+    ], text
 
 
 @ours
 def test_zmap_finds_the_port_open(lab):
     text = lab.client.run(
-        "zmap", "-p", PORT, "-i", "c0", "-G", lab.server_mac.hex(":"), "-S", V4.client, "-r", 1000, "-c", 1, "-q",
+        "zmap", "-p", PORT, "-i", "c0", "-G", lab.server_mac.hex(":"), "-S", V4.client, "-r", 1000,
+        "-c", 1, "-q",
         "-C", "/dev/null", "-b", "/dev/null", "192.0.2.0/29",
     )  # fmt: skip
     assert sorted(text.split()) == [V4.server, TWIN[V4]]
 
 
 # Where the prints differ, and why.
-ROOM = {"OPS.O4"}  # a SYN with all options but MSS: there is no room for it in a reply that is no longer
+ROOM = {
+    "OPS.O4"
+}  # a SYN with all options but MSS: there is no room for it in a reply that is no longer
 SILENT = {"T4.R"}  # an ACK of no connection: Linux resets
 SHAPE = {f"OPS.O{i}" for i in range(1, 6)} | {f"WIN.W{i}" for i in range(1, 7)} | {"ECN.O"}
 PRINTS = {HOLD: ROOM | SILENT | SHAPE | {"ECN.CC"}, LINUX: ROOM | SILENT}
@@ -165,7 +192,9 @@ def show(tarpit, twin):
 
 @each
 def test_nmap_names_no_tarpit(lab):
-    """It prints a Linux host, with the differences that are known; and it does name xtables-addons' tarpit."""
+    """It prints a Linux host, with the differences that are known; and it does name
+    xtables-addons' tarpit.
+    """
     tarpit, twin = nmap(lab, V4, *OS_SCAN)
     show(tarpit, twin)
     a, b = fingerprint(tarpit), fingerprint(twin)
@@ -196,7 +225,9 @@ def test_nmap_names_no_tarpit_over_ipv6(lab):
 
 
 class LaBrea(threading.Thread):
-    """LaBrea on the unused netblock: window 10 and no options, an ACK for a probing octet, else silence."""
+    """LaBrea on the unused netblock: window 10 and no options, an ACK for a probing octet, else
+    silence.
+    """
 
     def __init__(self, lab, family):
         super().__init__()
@@ -217,7 +248,9 @@ class LaBrea(threading.Thread):
 
     def answer(self, s, flags, seq, ack, window):
         segment = wire.tcp(s.dst, s.src, s.dport, s.sport, flags, seq, ack, window)
-        self.out.sendto(wire.ip(s.dst, s.src, segment), ("s0", self.family.ethertype, 0, 0, self.mac))
+        self.out.sendto(
+            wire.ip(s.dst, s.src, segment), ("s0", self.family.ethertype, 0, 0, self.mac)
+        )
 
     def __enter__(self):
         self.start()
@@ -231,7 +264,11 @@ class LaBrea(threading.Thread):
 
 
 HOST = {"degreaser": "real host", "notarpit": False, "nessus_10796": False}
-VERDICTS = {HOLD: HOST, LINUX: HOST, PEER: {"degreaser": "TARPIT", "notarpit": True, "nessus_10796": True}}
+VERDICTS = {
+    HOLD: HOST,
+    LINUX: HOST,
+    PEER: {"degreaser": "TARPIT", "notarpit": True, "nessus_10796": True},
+}
 
 
 @each
@@ -346,7 +383,9 @@ def again(isn):
 
 
 def isn_clock(isn):
-    """Whether the ISNs of one flow come from a clock: Linux adds one every 64 ns. Three flows, lest it be chance."""
+    """Whether the ISNs of one flow come from a clock: Linux adds one every 64 ns. Three flows,
+    lest it be chance.
+    """
 
     def play(p):
         later = []
@@ -382,7 +421,8 @@ def clock(p):
         p.send("PA", payload=b"x")
         answer = p.answer()
         advance, elapsed = answer.ts[0] - last.ts[0] & 0xFFFFFFFF, 1000 * (answer.time - last.time)
-        # Within these bounds what advances by 256 or not at all is never right; a busy machine is late at times.
+        # Within these bounds what advances by 256 or not at all is never right; a busy machine is
+        # late at times.
         right += 20 < elapsed < 200 and abs(advance - elapsed) < 10
         last = answer
     return {"answer": "A", "milliseconds": right > 3}
@@ -399,7 +439,9 @@ def low_bits(p):
 
 
 def probe(play, *differ, hold=()):
-    """What to play; which fields then differ from the twin's for either profile, and which only for hold."""
+    """What to play; which fields then differ from the twin's for either profile, and which only
+    for hold.
+    """
     return play, {HOLD: {*differ, *hold}, LINUX: {*differ}}
 
 
@@ -420,7 +462,9 @@ PROBES = {
     # No answer has more bytes than its SYN.
     "SYN without options": probe(syn(b""), "options", "mss"),
     "SYN with all but MSS": probe(syn(wire.options(None, True, TS, 7)), "options", "mss", **SCALED),
-    "SYN with another order": probe(syn(b"\1\1\x08\x0a" + bytes(8) + b"\3\3\7\1" + b"\1\1\4\2" + MSS), **SCALED),
+    "SYN with another order": probe(
+        syn(b"\1\1\x08\x0a" + bytes(8) + b"\3\3\7\1" + b"\1\1\4\2" + MSS), **SCALED
+    ),
     "SYN with broken options": probe(syn(MSS + b"\x08\0\0\0")),
     "SYN that asks for a Fast Open cookie": probe(syn(MSS + b"\x22\2\1\1")),
     "SYN with an MD5 signature": probe(syn(MSS + b"\x13\x12" + bytes(16) + b"\1\1"), "answer"),
@@ -454,7 +498,9 @@ PROBES = {
     "data after a gap": probe(connected("PA", 5, payload=b"x"), "answer"),
     "data without ACK": probe(connected("P", payload=b"x")),
     # What was negotiated is not known, nor which timestamp was the last one.
-    "data without a timestamp": probe(connected("PA", payload=b"x", opts=b""), "ack", "options", "echo", *SHUT),
+    "data without a timestamp": probe(
+        connected("PA", payload=b"x", opts=b""), "ack", "options", "echo", *SHUT
+    ),
     "data with an old timestamp": probe(old_stamp, "ack", "echo", *SHUT),
     "keep-alive": probe(connected("A", -1), "echo", *SHUT),
     "FIN": probe(fin, "ack", *SHUT),
@@ -476,7 +522,9 @@ def test_answers_differ_from_the_twins_only_where_known(lab, family):
     seen, known = {}, {}
     with lab.capture(family, both=False) as capture:
         for name, (play, differ) in PROBES.items():
-            a, b = (play(Puppet(lab, family, capture, dst)) for dst in (family.server, TWIN[family]))
+            a, b = (
+                play(Puppet(lab, family, capture, dst)) for dst in (family.server, TWIN[family])
+            )
             seen[name] = {field for field in a.keys() & b.keys() if a[field] != b[field]}
             known[name] = set(differ[lab.rule])
             for of in (seen, known):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The test programs of iptables' own authors, with several versions of iptables, on what we wrote in their grammars."""
+"""The test programs of iptables' own authors, with several versions of iptables, on what we
+wrote in their grammars.
+"""
 
 import re
 from collections import defaultdict
@@ -45,7 +47,9 @@ def run(host, program, *words):
 
 
 def by_table(folder, name):
-    """RULES as a file for each table: of such files the program loads all at once what must load."""
+    """RULES as a file for each table: of such files the program loads all at once what must
+    load.
+    """
     lines = defaultdict(list)
     for line in RULES.read_text(encoding="ascii").splitlines():
         if line.startswith("*"):
@@ -56,17 +60,24 @@ def by_table(folder, name):
     for table, file in files.items():
         file.parent.mkdir()
         file.write_text("\n".join(lines[table]) + "\n", encoding="ascii")
-    return files.values(), sum(line.startswith("-") for all_of_it in lines.values() for line in all_of_it)
+    return files.values(), sum(
+        line.startswith("-") for all_of_it in lines.values() for line in all_of_it
+    )
 
 
 @pytest.mark.parametrize("variant", ["legacy", "nft"])
 def test_rules_are_as_iptables_test_wants_them(host, version, variant, tmp_path):
-    """Every line passes: for both families, which a name with `xt` stands for, with the guest's own version."""
+    """Every line passes: for both families, which a name with `xt` stands for, with the guest's
+    own version.
+    """
     families, name = (2, RULES.name) if version == "trixie" else (1, "libipt_TARPIT.t")
     files, tests = by_table(tmp_path, name)
     tests *= families
     code, out, errors = run(host, "iptables-test.py", f"-{variant[0]}", *files)
-    assert out.splitlines()[-1] == f"{variant}: {len(files)} test files, {tests} unit tests, {tests} passed"
+    assert (
+        out.splitlines()[-1]
+        == f"{variant}: {len(files)} test files, {tests} unit tests, {tests} passed"
+    )
     assert (code, errors, "fast mode failed" in out) == (0, "", False)
 
 
@@ -81,7 +92,9 @@ def test_wrong_rules_are_found_by_iptables_test(host, variant, tmp_path):
 
 
 def test_translations_are_as_xlate_test_wants_them(host, version, tmp_path):
-    """iptables-translate makes a comment of every rule; one that is promised as something else fails."""
+    """iptables-translate makes a comment of every rule; one that is promised as something else
+    fails.
+    """
     text = TRANSLATIONS.read_text(encoding="ascii")
     tests = text.count("\nnft ")
     end = "{} tests, {} tests passed, 0 tests failed, {} errors"
@@ -90,7 +103,9 @@ def test_translations_are_as_xlate_test_wants_them(host, version, tmp_path):
     assert code == 0
 
     wrong = tmp_path / TRANSLATIONS.name
-    wrong.write_text(text.replace("nft # -A INPUT", "nft add rule ip filter INPUT", 1), encoding="ascii")
+    wrong.write_text(
+        text.replace("nft # -A INPUT", "nft add rule ip filter INPUT", 1), encoding="ascii"
+    )
     code, out, errors = run(host, "xlate-test.py", wrong)
     assert out.splitlines()[-1] == "1 test file, " + end.format(tests, tests - 1, 1)
     assert code != 0 and "nft # -A INPUT" in errors

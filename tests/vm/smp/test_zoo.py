@@ -12,13 +12,20 @@ KEPT = "/xt/tests/zoo/kept"
 SLICES = 5  # of each seed, 2,600 segments or so each
 
 
-@pytest.mark.parametrize(("defrag", "seen"), zoo.WORLDS, ids=["plain", "seen", "defrag", "defrag-seen"])
+@pytest.mark.parametrize(
+    ("defrag", "seen"), zoo.WORLDS, ids=["plain", "seen", "defrag", "defrag-seen"]
+)
 def test_whatever_comes_is_answered_as_documented_or_not_at_all(kernel_log, defrag, seen):
-    """What failed once; segments of a seed that is always the same, and of one that never is and is printed.
+    """What failed once; segments of a seed that is always the same, and of one that never is and is
+    printed.
 
     The module has nothing to say to any of them.
     """
-    kept = [line for line in open(KEPT, encoding="ascii").read().splitlines() if not line.startswith("#")]
+    kept = [
+        line
+        for line in open(KEPT, encoding="ascii").read().splitlines()
+        if not line.startswith("#")
+    ]
     assert kept
     with zoo.Zoo(defrag, seen) as there:
         assert there.run("replay", *kept)

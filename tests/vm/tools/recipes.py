@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Follows docs/recipes.md on the lab's server: writes its files, types its commands.
 
-In a section, a fenced block after a line that begins with a file in backquotes and ends in a colon goes into that
-file and any others named there; "after" and a line in backquotes say where. A block of `sh` without such a line is typed.
+In a section, a fenced block after a line that begins with a file in backquotes and ends in a colon
+goes into that file and any others named there; "after" and a line in backquotes say where. A block
+of `sh` without such a line is typed.
 """
 
 import re
@@ -40,7 +41,8 @@ def put(path, text, after=""):
 class Machine(Lab):
     """The lab with a server that has Debian's packages and no rule yet; its interface is eth0.
 
-    The client's address is one behind a router: a rule for all protocols must not stop neighbour discovery.
+    The client's address is one behind a router: a rule for all protocols must not stop neighbour
+    discovery.
     """
 
     def __init__(self):
@@ -64,7 +66,9 @@ class Machine(Lab):
                 self.type(line)
 
     def type(self, line):
-        """Types a line of shell; `systemctl` is a method of this class, since there is no systemd."""
+        """Types a line of shell; `systemctl` is a method of this class, since there is no
+        systemd.
+        """
         word, *words = shlex.split(line)
         if word == "systemctl":
             self.systemctl(*words)
@@ -80,7 +84,9 @@ class Machine(Lab):
             self.start(unit, re.search("^ExecStart=(.*)", text, re.M)[1])
 
     def start(self, unit, line):
-        """Runs a service in the control group that systemd would give it; the journal names it after that."""
+        """Runs a service in the control group that systemd would give it; the journal names it
+        after that.
+        """
         group = CGROUPS / "system.slice" / f"{unit}.service"
         if not CGROUPS.joinpath("cgroup.procs").exists():
             sh("mount", "-t", "cgroup2", "none", CGROUPS)

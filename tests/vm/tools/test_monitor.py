@@ -107,7 +107,9 @@ def top_once(lab, seconds, *options):
     """
     others = set(INSTANCES.iterdir())
     with lab.server.inside():
-        process = subprocess.Popen(["tarpit-top", f"--once={seconds}", *options], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            ["tarpit-top", f"--once={seconds}", *options], stdout=subprocess.PIPE, text=True
+        )
 
     def is_tracing():
         new = set(INSTANCES.iterdir()) - others
@@ -171,7 +173,9 @@ def test_syns_are_counted_but_not_traced(lab):
         counts = [path.read_text() for path in INSTANCES.glob("*/per_cpu/cpu*/stats")]
         assert counts
         for text in counts:
-            assert re.search("^entries: 0$", text, re.M) and re.search("^read events: 0$", text, re.M), text
+            assert re.search("^entries: 0$", text, re.M) and re.search(
+                "^read events: 0$", text, re.M
+            ), text
         report = json.loads(output())
     assert report["counters"]["syn"] >= before + 200
     assert (report["clients"], report["sources"], report["clients_seen"]) == ([], [], 0)
@@ -282,9 +286,16 @@ def test_prometheus_scrapes_clients_and_dashboard_queries(lab, tmp_path):
         lint = sh("promtool", "check", "metrics", text=page, check=False)
         assert lint.returncode == 0, lint
 
-        argv = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data", "--log.level=warn"]
+        argv = [
+            "prometheus",
+            f"--config.file={config}",
+            f"--storage.tsdb.path={tmp_path}/data",
+            "--log.level=warn",
+        ]
         with lab.server.inside(), open("/out/prometheus.log", "w", encoding="utf-8") as log:
-            process = subprocess.Popen([*argv, "--web.listen-address=127.0.0.1:9090"], stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [*argv, "--web.listen-address=127.0.0.1:9090"], stdout=log, stderr=log
+            )
         stack.callback(process.wait, 30)
         stack.callback(process.terminate)
 
@@ -301,7 +312,9 @@ def test_prometheus_scrapes_clients_and_dashboard_queries(lab, tmp_path):
             wait_until(lambda: query("xt_tarpit_clients_open") == {None: 2}, what="two are held")
             wasted = "xt_tarpit_source_wasted_seconds_total"
             sources = {V4.client, V6.client}
-            wait_until(lambda: query(f"{wasted} > 1").keys() == sources, what="time of both is wasted")
+            wait_until(
+                lambda: query(f"{wasted} > 1").keys() == sources, what="time of both is wasted"
+            )
             assert query("xt_tarpit_source_clients_open").keys() == sources
             total = "xt_tarpit_wasted_seconds_total"
             wait_until(lambda: query(total).get(None, 0) > 0, what="the kernel counts time")
@@ -326,7 +339,9 @@ class Terminal:
             self.pid, self.fd = pty.fork()
             if self.pid == 0:
                 os.environ["TERM"] = "xterm"
-                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", self.HEIGHT, self.WIDTH, 0, 0))
+                fcntl.ioctl(
+                    0, termios.TIOCSWINSZ, struct.pack("HHHH", self.HEIGHT, self.WIDTH, 0, 0)
+                )
                 os.execvp(argv[0], argv)
 
     def shows(self, pattern, limit=20):
@@ -370,8 +385,8 @@ class Terminal:
         em, line = 7.2, 17
         width, height = self.WIDTH * em + 20, self.HEIGHT * line + 16
         out = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" font-size="12"'
-            ' font-family="DejaVu Sans Mono, Menlo, Consolas, monospace">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
+            ' font-size="12" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace">',
             f'<rect width="{width:g}" height="{height:g}" rx="6" fill="#1c1f26"/>',
         ]
         for row in range(self.HEIGHT):
@@ -381,11 +396,16 @@ class Terminal:
             text = "".join(cell.data for cell in cells).rstrip()
             y = row * line + 20
             if reverse:
-                out.append(f'<rect x="6" y="{y - 13}" width="{width - 12:g}" height="{line}" fill="#c9d1d9"/>')
+                out.append(
+                    f'<rect x="6" y="{y - 13}" width="{width - 12:g}" height="{line}"'
+                    ' fill="#c9d1d9"/>'
+                )
             if text:
                 colour = "#1c1f26" if reverse else "#ffffff" if bright else "#c9d1d9"
                 text = html.escape(text)
-                out.append(f'<text x="10" y="{y}" fill="{colour}" xml:space="preserve">{text}</text>')
+                out.append(
+                    f'<text x="10" y="{y}" fill="{colour}" xml:space="preserve">{text}</text>'
+                )
         return "\n".join([*out, "</svg>", ""])
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""docs/recipes.md: tools that know nothing of us write the rules, and real clients are held by them."""
+"""docs/recipes.md: tools that know nothing of us write the rules, and real clients are held by
+them.
+"""
 
 import json
 import os
@@ -78,21 +80,34 @@ def test_firewalld(machine):
     machine.start("dbus", "dbus-daemon --system --nofork")
     wait_until(lambda: Path("/run/dbus/system_bus_socket").exists())
     machine.systemctl("start", "firewalld")
-    wait_until(lambda: machine.server.run("firewall-cmd", "--state", check=False).returncode == 0, 60)
+    wait_until(
+        lambda: machine.server.run("firewall-cmd", "--state", check=False).returncode == 0, 60
+    )
     machine.follow("firewalld")
     holds(machine)
 
 
 class Decisions(BaseHTTPRequestHandler):
-    """CrowdSec's local API, as far as the bouncer asks: all decisions at its start, and nothing new later."""
+    """CrowdSec's local API, as far as the bouncer asks: all decisions at its start, and nothing
+    new later.
+    """
 
     BANNED = [
-        {"value": family.phantom, "type": "ban", "scope": "Ip", "duration": "4h", "origin": "cscli", "scenario": "test"}
+        {
+            "value": family.phantom,
+            "type": "ban",
+            "scope": "Ip",
+            "duration": "4h",
+            "origin": "cscli",
+            "scenario": "test",
+        }
         for family in FAMILIES
     ]
 
     def do_GET(self):
-        body = json.dumps({"new": self.BANNED if "startup=true" in self.path else [], "deleted": []}).encode()
+        body = json.dumps(
+            {"new": self.BANNED if "startup=true" in self.path else [], "deleted": []}
+        ).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -115,7 +130,9 @@ def test_crowdsec(machine):
 
 
 def test_rules_of_a_newer_bouncer(machine):
-    """Debian has no bouncer that knows TARPIT. These are the commands that the source of newer ones has."""
+    """Debian has no bouncer that knows TARPIT. These are the commands that the source of newer
+    ones has.
+    """
     for family, name in ((V4, "crowdsec-blacklists-0"), (V6, "crowdsec6-blacklists-0")):
         words = "family inet6" if family is V6 else ""
         machine.type(f"ipset create {name} hash:net timeout 300 maxelem 131072 {words}")
@@ -135,13 +152,18 @@ def test_rules_of_a_newer_bouncer(machine):
     holds(machine)
 
 
-GUESS = "while :; do sshpass -p $RANDOM ssh -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 root@{}; done"
+GUESS = (
+    "while :; do sshpass -p $RANDOM"
+    " ssh -o StrictHostKeyChecking=no -o NumberOfPasswordPrompts=1 root@{}; done"
+)
 
 
 def stuck(machine, family):
-    """How many of the client's connections are established and try in vain to send, at growing intervals.
+    """How many of the client's connections are established and try in vain to send, at growing
+    intervals.
 
-    A new one probes a closed window; one that was running when the ban came sends again what is frozen.
+    A new one probes a closed window; one that was running when the ban came sends again what is
+    frozen.
     """
     address = f"[{family.server}]" if family is V6 else family.server
     listing = machine.client.run("ss", "-Hntoi", "state", "established", "dst", f"{address}:22")
@@ -149,7 +171,9 @@ def stuck(machine, family):
 
 
 def test_fail2ban(machine):
-    """Brute-forcers guess passwords of a real sshd, until they are banned, and then sit in their connections."""
+    """Brute-forcers guess passwords of a real sshd, until they are banned, and then sit in
+    their connections.
+    """
     for folder in ("/run/systemd/journal", "/run/sshd", "/run/fail2ban"):
         Path(folder).mkdir(parents=True, exist_ok=True)
     put("/etc/machine-id", "0123456789abcdef" * 2 + "\n")
@@ -159,11 +183,16 @@ def test_fail2ban(machine):
     machine.systemctl("start", "ssh")
     machine.follow("fail2ban")
     ask = ("fail2ban-client", "get", "sshd", "banip")
-    wait_until(lambda: machine.server.run(*ask, check=False).returncode == 0, 60, "fail2ban watches sshd")
+    wait_until(
+        lambda: machine.server.run(*ask, check=False).returncode == 0, 60, "fail2ban watches sshd"
+    )
     for family in FAMILIES:
         guess = ["bash", "-c", GUESS.format(family.server)]
         with machine.client.inside():
-            many = [subprocess.Popen(guess, stderr=subprocess.DEVNULL, start_new_session=True) for _ in range(5)]
+            many = [
+                subprocess.Popen(guess, stderr=subprocess.DEVNULL, start_new_session=True)
+                for _ in range(5)
+            ]
         try:
             wait_until(lambda: family.phantom in machine.server.run(*ask), 60, "a ban")
             wait_until(lambda: stuck(machine, family) == len(many), 60, "each of them is stuck")
