@@ -57,15 +57,15 @@ struct xt_tarpit_path {
  * The classes of packets. Each is a column of the statistics. Rust reads this list and the next one
  * at compile time (tarpit/c_header.rs).
  */
-#define XT_TARPIT_KINDS(kind, last)						\
-	kind(syn) kind(established) kind(data) kind(probe) kind(keepalive)	\
-	kind(ack) kind(fin) kind(rst) kind(synack) kind(midstream)		\
-	kind(truncated) kind(malformed) kind(fragment) kind(nottcp)		\
-	kind(notunicast) kind(badflags) kind(notours) last(checksum)
+#define XT_TARPIT_CLASSES(class, last)					\
+	class(syn) class(established) class(data) class(probe) class(keepalive)	\
+	class(ack) class(fin) class(rst) class(synack) class(midstream)		\
+	class(truncated) class(malformed) class(fragment) class(nottcp)		\
+	class(notunicast) class(badflags) class(notours) last(checksum)
 
-/* What is counted in each network namespace: packets by kind, then what was done. */
+/* What is counted in each network namespace: packets by class, then what was done. */
 #define XT_TARPIT_COLUMNS(column)						\
-	XT_TARPIT_KINDS(column, column)						\
+	XT_TARPIT_CLASSES(column, column)					\
 	column(replies) column(limited) column(failed) column(refused)		\
 	column(bytes_in) column(bytes_out) column(trapped_ms)
 

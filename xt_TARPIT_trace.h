@@ -19,23 +19,23 @@
 
 #include "xt_TARPIT_helpers.h"
 
-#define DEFINE_KIND(name)	TRACE_DEFINE_ENUM(XT_TARPIT_##name);
-#define SHOW_KIND(name)		{ XT_TARPIT_##name, #name },
-#define SHOW_LAST_KIND(name)	{ XT_TARPIT_##name, #name }
+#define DEFINE_CLASS(name)	TRACE_DEFINE_ENUM(XT_TARPIT_##name);
+#define SHOW_CLASS(name)		{ XT_TARPIT_##name, #name },
+#define SHOW_LAST_CLASS(name)	{ XT_TARPIT_##name, #name }
 
-XT_TARPIT_KINDS(DEFINE_KIND, DEFINE_KIND)
+XT_TARPIT_CLASSES(DEFINE_CLASS, DEFINE_CLASS)
 
 TRACE_EVENT(xt_tarpit_segment,
 
-	TP_PROTO(const struct net *net, u8 kind, const struct sk_buff *skb,
+	TP_PROTO(const struct net *net, u8 class, const struct sk_buff *skb,
 		 const struct tcphdr *th, u32 age_ms),
 
-	TP_ARGS(net, kind, skb, th, age_ms),
+	TP_ARGS(net, class, skb, th, age_ms),
 
 	TP_STRUCT__entry(
 		__field(u32, netns)
 		__field(u32, age_ms)
-		__field(u8, kind)
+		__field(u8, class)
 		__field(u16, family)
 		__field(u16, sport)
 		__field(u16, dport)
@@ -55,7 +55,7 @@ TRACE_EVENT(xt_tarpit_segment,
 
 		__entry->netns = net->ns.inum;
 		__entry->age_ms = age_ms;
-		__entry->kind = kind;
+		__entry->class = class;
 		__entry->sport = ntohs(th->source);
 		__entry->dport = ntohs(th->dest);
 		if (iph->version == 6) {
@@ -76,8 +76,8 @@ TRACE_EVENT(xt_tarpit_segment,
 		TP_STORE_ADDR_PORTS_SKB(skb, th, __entry->src, __entry->dst);
 	),
 
-	TP_printk("netns=%u kind=%s src=%pISpc dst=%pISpc age_ms=%u", __entry->netns,
-		  __print_symbolic(__entry->kind, XT_TARPIT_KINDS(SHOW_KIND, SHOW_LAST_KIND)),
+	TP_printk("netns=%u class=%s src=%pISpc dst=%pISpc age_ms=%u", __entry->netns,
+		  __print_symbolic(__entry->class, XT_TARPIT_CLASSES(SHOW_CLASS, SHOW_LAST_CLASS)),
 		  __entry->src, __entry->dst, __entry->age_ms)
 );
 

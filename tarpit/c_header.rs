@@ -37,7 +37,7 @@ pub const fn column(name: &str) -> u8 {
     let mut number = 0;
     let (mut start, mut end) = word(HELPERS, 0);
     while start < end {
-        let in_list = is(HELPERS, start, end, "kind")
+        let in_list = is(HELPERS, start, end, "class")
             || is(HELPERS, start, end, "last")
             || is(HELPERS, start, end, "column");
         if in_list && HELPERS[end] == b'(' {

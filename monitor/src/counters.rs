@@ -83,7 +83,7 @@ pub fn of_module() -> (Vec<&'static str>, Vec<&'static str>) {
         });
         names.collect()
     };
-    (lists(["kind", "last"]), lists(["column", "column"]))
+    (lists(["class", "last"]), lists(["column", "column"]))
 }
 
 #[cfg(test)]
@@ -117,8 +117,8 @@ mod tests {
         // The examples have classes by their numbers.
         let number = |name: &str| classes.iter().position(|class| *class == name).unwrap();
         let (first, last) = (number("established"), number("midstream"));
-        assert!(tracepoint.contains(&format!("'kind >= {first} && kind <= {last}'")));
-        assert!(tracepoint.contains(&format!("/args.kind == {first}/")));
+        assert!(tracepoint.contains(&format!("'class >= {first} && class <= {last}'")));
+        assert!(tracepoint.contains(&format!("/args.class == {first}/")));
     }
 
     #[test]

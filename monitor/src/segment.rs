@@ -108,13 +108,17 @@ impl Line {
 
 fn segment(fields: &str) -> Option<Segment> {
     let mut fields = fields.split_ascii_whitespace();
-    let mut value = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
+    let mut next = |name: &str| {
+        let (found, value) = fields.next()?.split_once('=')?;
+        // Version 0.1.0 calls it kind.
+        (found == name || (found, name) == ("kind", "class")).then_some(value)
+    };
     Some(Segment {
-        netns: value("netns")?.parse().ok()?,
-        class: value("kind").and_then(SegmentClass::from_name)?,
-        client: value("src")?.parse().ok()?,
-        server: value("dst")?.parse().ok()?,
-        age: Duration::from_millis(value("age_ms")?.parse().ok()?),
+        netns: next("netns")?.parse().ok()?,
+        class: next("class").and_then(SegmentClass::from_name)?,
+        client: next("src")?.parse().ok()?,
+        server: next("dst")?.parse().ok()?,
+        age: Duration::from_millis(next("age_ms")?.parse().ok()?),
     })
 }
 
@@ -124,11 +128,11 @@ mod tests {
     use proptest::prelude::*;
 
     const PROBE: &str =
-        "netns=4026531840 kind=probe src=192.0.2.1:40000 dst=192.0.2.2:23 age_ms=1234";
+        "netns=4026531840 class=probe src=192.0.2.1:40000 dst=192.0.2.2:23 age_ms=1234";
 
     fn format_fields(segment: &Segment) -> String {
         format!(
-            "netns={} kind={} src={} dst={} age_ms={}",
+            "netns={} class={} src={} dst={} age_ms={}",
             segment.netns,
             segment.class.name(),
             segment.client,
@@ -172,6 +176,13 @@ mod tests {
     }
 
     #[test]
+    fn parses_event_of_version_0_1_0() {
+        let old = PROBE.replace("class=", "kind=");
+        assert_eq!(segment(&old), segment(PROBE));
+        assert!(segment(PROBE).is_some());
+    }
+
+    #[test]
     fn parses_number_of_lost_events() {
         assert_eq!(Line::parse("CPU:1 [LOST 4711 EVENTS]"), Line::Lost(4711));
         assert_eq!(Line::parse("CPU:0 [LOST EVENTS]"), Line::Lost(1));
@@ -188,7 +199,7 @@ mod tests {
             PROBE.replace(":23", ""),
             PROBE.replace("netns=4026531840 ", ""),
             PROBE.replace("1234", "-1"),
-            PROBE.replace("kind=", "kind"),
+            PROBE.replace("class=", "class"),
             String::new(),
         ] {
             assert_eq!(Line::parse(&line(&other)), Line::Other, "{other}");

@@ -14,10 +14,11 @@ use crate::segment::{Line, SegmentClass};
 use crate::Result;
 
 const TRACEFS: &str = "/sys/kernel/tracing";
-/// The tracepoint, and its name in version 0.1.0, whose module may still be loaded.
-const EVENTS: [&str; 2] = [
-    "events/xt_tarpit/xt_tarpit_segment",
-    "events/xt_tarpit/segment",
+/// The tracepoint with its field of the segment class, and both in version 0.1.0, whose module may
+/// still be loaded.
+const EVENTS: [(&str, &str); 2] = [
+    ("events/xt_tarpit/xt_tarpit_segment", "class"),
+    ("events/xt_tarpit/segment", "kind"),
 ];
 /// The name of an instance, before the PID of its process.
 const INSTANCE_PREFIX: &str = "xt_tarpit-";
@@ -67,13 +68,13 @@ impl Trace {
         // From here on, `drop` removes the instance when an error is returned.
         let mut trace = Self {
             dir,
-            event: EVENTS[0],
+            event: EVENTS[0].0,
             pipe: None,
             partial_line: Vec::new(),
         };
-        trace.event = EVENTS
+        let (event, class_field) = EVENTS
             .into_iter()
-            .find(|event| trace.dir.join(event).exists())
+            .find(|(event, _)| trace.dir.join(event).exists())
             .ok_or_else(|| {
                 let event = trace.event;
                 format!(
@@ -82,8 +83,8 @@ impl Trace {
                 )
             })?;
         trace.write("buffer_size_kb", BUFFER_SIZE_KB)?;
-        let event = trace.event;
-        trace.write(&format!("{event}/filter"), &filter(counters))?;
+        trace.event = event;
+        trace.write(&format!("{event}/filter"), &filter(class_field, counters))?;
         let path = trace.dir.join("trace_pipe");
         let pipe = OpenOptions::new()
             .read(true)
@@ -151,13 +152,13 @@ fn remove_stale_instances(instances: &Path) {
     }
 }
 
-/// Returns the filter for the classes in [`SegmentClass::ALL`]. The kernel discards other events,
+/// Returns the filter for the classes in [`SegmentClass::ALL`] by the field `class_field`. The kernel discards other events,
 /// so a flood of SYNs costs the program nothing.
-fn filter(counters: &Counters) -> String {
+fn filter(class_field: &str, counters: &Counters) -> String {
     let is_traced = |name: &String| SegmentClass::ALL.iter().any(|class| class.name() == name);
     let numbers = (0..counters.names.len()).filter(|&n| is_traced(&counters.names[n]));
     numbers
-        .map(|n| format!("kind == {n}"))
+        .map(|n| format!("{class_field} == {n}"))
         .collect::<Vec<_>>()
         .join(" || ")
 }
@@ -200,7 +201,7 @@ mod tests {
             name("#define TRACE_SYSTEM ", '\n'),
             name("TRACE_EVENT(", ','),
         );
-        assert_eq!(EVENTS[0], format!("events/{system}/{event}"));
+        assert_eq!(EVENTS[0].0, format!("events/{system}/{event}"));
     }
 
     #[test]
@@ -211,7 +212,8 @@ mod tests {
                 .to_vec(),
             sums: std::collections::BTreeMap::new(),
         };
-        assert_eq!(filter(&counters), "kind == 1 || kind == 2 || kind == 4");
+        let expected = "class == 1 || class == 2 || class == 4";
+        assert_eq!(filter("class", &counters), expected);
     }
 
     proptest! {

@@ -223,7 +223,7 @@ fn what_is_no_segment_has_the_name_of_the_reason() {
 fn a_class_has_the_number_and_the_name_of_its_counter() {
     let header = include_str!("../../../xt_TARPIT_helpers.h");
     let counters = header.split_whitespace().filter_map(|word| {
-        ["kind(", "last("]
+        ["class(", "last("]
             .into_iter()
             .find_map(|list| word.strip_prefix(list))?
             .strip_suffix(')')

@@ -487,7 +487,7 @@ def test_what_this_host_sends_is_not_counted(lab, family):
 
 TRACING = Path("/sys/kernel/tracing")
 FIELDS = {
-    "netns": 4, "age_ms": 4, "kind": 1, "family": 2, "sport": 2, "dport": 2, "saddr": 4,
+    "netns": 4, "age_ms": 4, "class": 1, "family": 2, "sport": 2, "dport": 2, "saddr": 4,
     "daddr": 4, "saddr_v6": 16, "daddr_v6": 16,
 }  # fmt: skip
 
@@ -532,7 +532,7 @@ def test_each_segment_is_traced(lab, family, tracing):
     brackets = "{}" if family is V4 else "[{}]"
     src, dst = brackets.format(puppet.src), brackets.format(puppet.dst)
     events = [
-        re.fullmatch(r"netns=(\d+) kind=(\w+) src=(.*):(\d+) dst=(.*):(\d+) age_ms=(\d+)", line)
+        re.fullmatch(r"netns=(\d+) class=(\w+) src=(.*):(\d+) dst=(.*):(\d+) age_ms=(\d+)", line)
         for line in lines
     ]
     assert all(events), lines
@@ -561,7 +561,7 @@ def test_each_kind_has_its_name(lab, family, tracing):
     with traced(tracing) as lines, Books(lab, family) as books:
         for case in CASES:
             case(books)
-    names = Counter(re.search(r"kind=(\w+)", line)[1] for line in lines)
+    names = Counter(re.search(r"class=(\w+)", line)[1] for line in lines)
     untraced = ("truncated", "malformed", "fragment", "nottcp", "notunicast")
     assert names == {kind: books.all[kind] for kind in KINDS if kind not in untraced}
 
