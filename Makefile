@@ -24,7 +24,7 @@ built_monitor = $(programs:%=$(built)/%)
 programs := tarpit-top tarpit-exporter
 crates := tarpit libxt_TARPIT monitor
 roots := xt_TARPIT.rs compat/kernel/lib.rs compat/compiler_builtins.rs
-linted := $(crates) tarpit/fuzz tests/stacks/smoltcp tests/zoo
+linted := $(crates) tarpit/fuzz tests/oracle tests/stacks/smoltcp tests/zoo
 
 # As the kernel's own lints: in 1.85 this one wants parentheses around every shift.
 clippy_flags := -Dwarnings -Aclippy::precedence

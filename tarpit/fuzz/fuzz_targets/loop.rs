@@ -25,11 +25,11 @@ fuzz_target!(|input: ([Host; 2], Talk)| {
     let mut answers = 0;
     for host in hosts.iter().cycle() {
         let asked = host.ask(now_ms, family(&packet), &packet, packet.len());
-        let Ok((answer, heard)) = asked else {
+        let Ok((given, reply)) = asked else {
             break;
         };
         answers += 1;
-        assert!(answers <= most, "{heard:?}");
-        packet = answer.packet;
+        assert!(answers <= most, "{reply:?}");
+        packet = given.packet;
     }
 });

@@ -8,16 +8,12 @@
 //! it sends and when. Where Linux 7.3 is stricter than the RFCs it is Linux: an acknowledgment
 //! older than SND.UNA leaves TS.Recent alone (tcp_ack).
 
+use oracle::{ACK, BANNER, FIN, PSH, SYN};
 use std::net::IpAddr;
 
 use tarpit::Policy;
 
-use super::{client_packet, Heard, BANNER, DRIP, LINUX};
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
+use super::{client_packet, read_reply, rule, DRIP, MSS};
 
 /// One end of a connection.
 pub type End = (IpAddr, u16);
@@ -40,33 +36,19 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The window of the SYN-ACK, in octets.
+    /// The window of the SYN-ACK in bytes.
     fn first_window(&self) -> u32 {
-        match (self.policy.window, self.timestamps, self.is_linux()) {
-            (0, true, false) => 24,
-            // 48 segments on a link of 1,360 octets, less 12 for timestamps in each.
-            (0, true, true) => 48 * 1348,
-            (0, false, _) => 48 * 1360,
-            (window, ..) => window.into(),
-        }
+        rule(&self.policy).first_window(MSS, self.timestamps).into()
     }
 
     /// The windows that may be offered later: none, a unit, a last chance.
     fn later_windows(&self) -> [u16; 3] {
-        [0, 1, if self.is_linux() { 11 } else { 36 }]
+        [0, 1, rule(&self.policy).last_chance(MSS)]
     }
 
     /// The shift count of windows after the SYN-ACK's.
     fn window_scale(&self) -> u8 {
-        if self.is_linux() {
-            7
-        } else {
-            0
-        }
-    }
-
-    fn is_linux(&self) -> bool {
-        self.policy.mode == LINUX.mode
+        rule(&self.policy).window_scale()
     }
 }
 
@@ -262,7 +244,7 @@ impl Client {
     /// When no correct receiver would have sent it: it acknowledges the FIN or what was never sent, or
     /// its octet is not the one that belongs there.
     pub fn receive(&mut self, packet: &[u8], now_ms: u32) -> Taken {
-        let heard = Heard::read(packet);
+        let heard = read_reply(packet);
         let tcp = &heard.tcp;
         let (local, remote) = (self.setup.local, self.setup.remote);
         assert_eq!((heard.source, tcp.source_port), remote);
@@ -271,7 +253,7 @@ impl Client {
         let seq = tcp.sequence_number;
         let ack = tcp.acknowledgment_number;
         let first = self.setup.iss.wrapping_add(1);
-        let stamp = heard.timestamps.map(|(value, _)| value);
+        let stamp = heard.options.timestamps.map(|(value, _)| value);
 
         let Some(peer) = self.peer else {
             // RFC 9293, 3.10.7.3. The window of a SYN-ACK is never scaled (RFC 7323, 2.2).

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use tarpit::Policy;
 
-use super::{ask, client_packet, family, Heard, KEY, LINUX, MSS};
+use super::{ask, client_packet, family, read_reply, KEY, LINUX, MSS};
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1000 * MS;
@@ -233,11 +233,11 @@ impl Client {
     /// The handshake, without losses.
     fn connect(&mut self) {
         let syn = self.segment(ISS, 0, 0x02, 0);
-        let heard = Heard::read(&self.ask(&syn).expect("a SYN is answered"));
+        let heard = read_reply(&self.ask(&syn).expect("a SYN is answered"));
         self.now += self.case.rtt_ms * MS + 20;
         self.heard_at = self.now;
         self.peer = heard.tcp.sequence_number.wrapping_add(1);
-        self.recent = heard.timestamps.map(|(value, _)| value);
+        self.recent = heard.options.timestamps.map(|(value, _)| value);
         self.edge = u32::from(heard.tcp.window_size);
         // tcp_bound_to_half_wnd
         let header = if self.case.timestamps { 32 } else { 20 };
@@ -448,9 +448,9 @@ impl Client {
 
     /// tcp_ack, tcp_ack_probe, tcp_data_snd_check, tcp_check_probe_timer.
     fn receive(&mut self, packet: &[u8]) {
-        let heard = Heard::read(packet);
-        assert_eq!(heard.timestamps.is_some(), self.case.timestamps);
-        let value = heard.timestamps.map(|(value, _)| value);
+        let heard = read_reply(packet);
+        assert_eq!(heard.options.timestamps.is_some(), self.case.timestamps);
+        let value = heard.options.timestamps.map(|(value, _)| value);
         if let (Some(value), Some(recent)) = (value, self.recent) {
             if value.wrapping_sub(recent) > u32::MAX / 2 {
                 return;
@@ -483,7 +483,7 @@ impl Client {
             let Some(last) = last else { return };
             if !last.again {
                 self.measure(((self.now - last.at) as i64).max(1));
-            } else if let Some((_, echo)) = heard.timestamps {
+            } else if let Some((_, echo)) = heard.options.timestamps {
                 let clock = self.now_ms().wrapping_add(0x1234_5678);
                 self.measure((i64::from(clock.wrapping_sub(echo)) * MS as i64).max(1));
             }

@@ -3,14 +3,15 @@
 //! Exchanges are a [`Client`] and a network that loses, repeats and reorders, driven by a random
 //! script.
 
+use oracle::Reply;
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use tarpit::{DropReason, Key, Policy, RateLimit};
 
 use super::common::client::{Client, Setup, Taken};
-use super::common::{ask, Answer, Family, Heard, DRIP, LINUX, PLAIN, POLICIES};
-use super::{address_pairs, keys, numbers, tries};
+use super::common::{read_reply, rule, Family, ReplyPacket, DRIP, LINUX, MSS, PLAIN, POLICIES};
+use super::{address_pairs, ask, keys, numbers, tries};
 
 /// What happens next to a client and its network. Places in a queue are taken modulo its length.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +83,7 @@ struct World {
     /// Packets on their way to the tarpit.
     there: VecDeque<Vec<u8>>,
     /// Packets on their way to the client.
-    back: VecDeque<Answer>,
+    back: VecDeque<ReplyPacket>,
     /// How many packets the tarpit was reached by, and how many of them it answered.
     reached: u32,
     answered: u32,
@@ -140,7 +141,7 @@ impl World {
     }
 
     /// What the tarpit says to a packet at this moment.
-    fn ask(&self, bytes: &[u8]) -> Result<Answer, DropReason> {
+    fn ask(&self, bytes: &[u8]) -> Result<ReplyPacket, DropReason> {
         let family = if bytes[0] >> 4 == 4 {
             Family::V4
         } else {
@@ -167,7 +168,7 @@ impl World {
         };
         // Anybody may send a SYN; the rest is proof of one that was answered, but what may also be an
         // acknowledgment (`unsent`).
-        let tcp = Heard::read(&answer.packet).tcp;
+        let tcp = read_reply(&answer.packet).tcp;
         match answer.limit {
             RateLimit::Shared => assert!(tcp.syn),
             RateLimit::Source => assert!(self.client.offset_of(tcp.acknowledgment_number) > 31),
@@ -180,7 +181,7 @@ impl World {
     /// One answer reaches the client, which may have to say something to that.
     fn bring_back(&mut self, place: usize) -> Option<Taken> {
         let answer = self.back.remove(place)?;
-        let heard = Heard::read(&answer.packet);
+        let heard = read_reply(&answer.packet);
         let una = self.client.una();
         let taken = self.client.receive(&answer.packet, self.now_ms);
         match &taken {
@@ -192,7 +193,7 @@ impl World {
                 // round trip may be answered so that the second answer has the smaller TSval. The
                 // same may be when an octet of ours was on its way.
                 let news = heard.tcp.acknowledgment_number.wrapping_sub(una) <= u32::MAX / 2;
-                let stamps = self.client.recent().zip(heard.timestamps);
+                let stamps = self.client.recent().zip(heard.options.timestamps);
                 let step =
                     stamps.is_some_and(|(recent, (value, _))| recent.wrapping_sub(value) < 512);
                 assert!(
@@ -250,12 +251,12 @@ impl World {
 
     /// Sends one segment through a quiet network; gives the one answer to it, as the client took
     /// it.
-    fn exchange(&mut self, step: Step) -> Option<(Heard, Taken)> {
+    fn exchange(&mut self, step: Step) -> Option<(Reply, Taken)> {
         assert!(self.there.is_empty() && self.back.is_empty());
         self.step(step);
         assert_eq!(self.there.len(), 1, "{step:?}");
         self.reach(0);
-        let heard = Heard::read(&self.back.front()?.packet);
+        let heard = read_reply(&self.back.front()?.packet);
         let taken = self.bring_back(0)?;
         // What the client has to say to that is not answered any more.
         while !self.there.is_empty() {
@@ -322,7 +323,6 @@ fn hold_one(mut world: World, script: Vec<Step>, pauses: Vec<u32>) -> Result<(),
             // step of the clock.
             let window = heard.tcp.window_size;
             let talks = stamps && world.policy == DRIP;
-            let linux = world.policy.mode == LINUX.mode;
             match pause {
                 0..6_200 => prop_assert_eq!(window, 0),
                 6_800.. if talks => {
@@ -331,7 +331,9 @@ fn hold_one(mut world: World, script: Vec<Step>, pauses: Vec<u32>) -> Result<(),
                 }
                 6_800..27_200 => prop_assert_eq!(window, 0),
                 27_800..59_200 if stamps => prop_assert_eq!(window, 1),
-                59_800.. if stamps => prop_assert_eq!(window, if linux { 11 } else { 36 }),
+                59_800.. if stamps => {
+                    prop_assert_eq!(window, rule(&world.policy).last_chance(MSS));
+                }
                 _ => prop_assert!(stamps || window == 0),
             }
         } else {

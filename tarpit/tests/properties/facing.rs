@@ -4,16 +4,15 @@
 
 use std::net::IpAddr;
 
+use oracle::{Reply, Segment};
 use proptest::prelude::*;
-use tarpit::isn::Flow;
-use tarpit::seq::Seq;
-use tarpit::{Key, Policy, Ports, V4, V6};
+use tarpit::{Key, Policy};
 
 use super::any_packet::{packets, Asked};
 use super::common::{
-    ask, client_packet, Family, Heard, DRIP, HONEYPOT, KEY, LINUX, MODES, PLAIN, RESET,
+    client_packet, known, read_reply, rule, Family, DRIP, KEY, LINUX, MODES, PLAIN, RESET,
 };
-use super::{keys, tries};
+use super::{ask, keys, tries};
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
@@ -23,44 +22,11 @@ struct Host {
 }
 
 impl Host {
-    /// Whether the numbers of an answer, which are none of this host's, pass for its own by chance.
-    fn is_fooled_by(&self, answer: &Heard, now_ms: u32) -> bool {
-        let ports = Ports {
-            source: answer.tcp.source_port,
-            destination: answer.tcp.destination_port,
-        };
-        let flow = match (answer.source, answer.destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let addresses = V4::new(source.octets(), destination.octets());
-                Flow::new(&self.key, &addresses, ports)
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let addresses = V6::new(source.octets(), destination.octets());
-                Flow::new(&self.key, &addresses, ports)
-            }
-            _ => unreachable!(),
-        };
-        let ack = Seq(answer.tcp.acknowledgment_number);
-        let counts = self.policy.mode == DRIP.mode && answer.timestamps.is_some();
-        let first = if counts {
-            flow.decode_ack(ack).0
-        } else {
-            flow.client_isn(ack.before()).after(1)
-        };
-        let start = Seq(answer.tcp.sequence_number).since(first);
-        let has_stamp = answer.timestamps.is_some_and(|(_, echo)| {
-            // A honeypot's stamp counts the octets too.
-            let stamp = echo
-                .wrapping_sub(flow.ts_offset())
-                .wrapping_add_signed(start.wrapping_neg());
-            now_ms.wrapping_sub(stamp).wrapping_add(256) < 1 << 23
-        });
-        let reach = match (self.policy.mode == HONEYPOT.mode, has_stamp) {
-            (false, _) => 1 << 17,
-            (true, false) => 1 << 24,
-            (true, true) => 1 << 30,
-        };
-        (-1..=reach).contains(&start)
+    /// Returns true if the numbers of a packet, which are none of this host's, pass for its own by
+    /// chance.
+    fn is_fooled_by(&self, packet: &[u8], now_ms: u32) -> bool {
+        let sent = Segment::read(packet, packet.len()).unwrap();
+        known(&self.key, now_ms, &self.policy, &sent).fits(rule(&self.policy).mode, &sent)
     }
 }
 
@@ -72,18 +38,14 @@ fn face(hosts: [Host; 2], mut packet: Vec<u8>, now_ms: u32) -> [u32; 2] {
         Family::V6
     };
     let mut answers = [0; 2];
-    let mut last = None::<Heard>;
+    let mut last = None::<Reply>;
     for turn in [0, 1].into_iter().cycle() {
         let Host { policy, key } = hosts[turn];
         let Ok(answer) = ask(policy, family, &packet, packet.len(), &key, now_ms) else {
             break;
         };
-        let heard = Heard::read(&answer.packet);
-        let chance = !heard.tcp.rst
-            && last
-                .as_ref()
-                .is_some_and(|answered| hosts[turn].is_fooled_by(answered, now_ms));
-        if chance {
+        let heard = read_reply(&answer.packet);
+        if last.is_some() && !heard.tcp.rst && hosts[turn].is_fooled_by(&packet, now_ms) {
             // With odds of 2^-8 at most each time, and so not for long.
             break;
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Laws that hold for every packet and every exchange, tried with random ones.
+//! Laws that hold for every packet and every exchange, tried with random ones. Each reply is also
+//! compared with the oracle.
 
 #![allow(
     clippy::expect_used,
@@ -22,9 +23,27 @@ mod unsent;
 
 use std::net::IpAddr;
 
-use common::{Family, Fields, DRIP, MODES, RESET};
+use common::{ask_oracle, Family, Fields, ReplyPacket, DRIP, MODES, MSS, RESET};
 use proptest::prelude::*;
-use tarpit::{Key, Policy};
+use tarpit::{DropReason, Env, Key, Policy};
+
+/// Shows the core a packet of `len` bytes of which `headers` can be read. Asserts that the oracle
+/// expects what comes of it.
+fn ask(
+    policy: Policy,
+    family: Family,
+    headers: &[u8],
+    len: usize,
+    key: &Key,
+    now_ms: u32,
+) -> Result<ReplyPacket, DropReason> {
+    let env = Env {
+        key,
+        now_ms,
+        wire: None,
+    };
+    ask_oracle(&env, MSS, policy, family, headers, len)
+}
 
 /// What to try `cases` times, or as often as PROPTEST_CASES says. A failure prints its smallest
 /// example; one that was a bug becomes a test of its own, so nothing is written into the tree.

@@ -3,26 +3,23 @@
 //! A sender that wants to get rid of something, a network that loses, doubles and reorders, and a rule
 //! that takes everything.
 
+use oracle::{ACK, FIN, SYN};
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use tarpit::{Key, Policy, RateLimit};
 
 use super::common::client::End;
-use super::common::{ask, client_packet, family, Answer, Heard, HONEYPOT};
-use super::{address_pairs, keys, numbers, tries};
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
+use super::common::{client_packet, family, read_reply, rule, ReplyPacket, HONEYPOT, MSS};
+use super::{address_pairs, ask, keys, numbers, tries};
 
 /// A packet on its way: its headers, how many octets follow them, and how many lie between what its echo
 /// acknowledged and its start.
 type Sent = (Vec<u8>, u32, i64);
 
-/// How many octets in flight a honeypot's timestamp does not tell from none but one, and multiples of 256
-/// more.
-const AMBIGUOUS: i64 = 255;
+/// Behind this many bytes in flight, and multiples of 256 more, an ACK looks like a keep-alive to a
+/// honeypot.
+const AMBIGUOUS: i64 = oracle::MAX_IN_FLIGHT_HONEYPOT as i64 + 1;
 
 /// A TCP sender of RFC 9293 that writes so much, closes, and sends again what is not acknowledged.
 #[derive(Clone, Debug)]
@@ -55,12 +52,7 @@ impl Sender {
     }
 
     fn window(&self) -> u32 {
-        match self.policy.window {
-            // 48 segments on a link of 1,360 octets, less 12 for timestamps in each.
-            0 if self.timestamps => 48 * 1348,
-            0 => 48 * 1360,
-            window => window.into(),
-        }
+        rule(&self.policy).first_window(MSS, self.timestamps).into()
     }
 
     /// A segment that starts at this place.
@@ -107,7 +99,7 @@ struct World {
     key: Key,
     now_ms: u32,
     there: VecDeque<Sent>,
-    back: VecDeque<Answer>,
+    back: VecDeque<ReplyPacket>,
     /// Whether the network keeps the order of packets.
     ordered: bool,
 }
@@ -161,7 +153,7 @@ impl World {
         );
         if let Ok(answer) = given {
             // Never more than was sent.
-            let heard = Heard::read(&answer.packet);
+            let heard = read_reply(&answer.packet);
             let acked = heard
                 .tcp
                 .acknowledgment_number
@@ -187,14 +179,14 @@ impl World {
             return;
         };
         let now_ms = self.now_ms;
-        let heard = Heard::read(&answer.packet);
+        let heard = read_reply(&answer.packet);
         let sender = &mut self.sender;
         let tcp = &heard.tcp;
         assert!(tcp.ack && !tcp.rst && heard.payload.is_none());
-        assert_eq!(heard.timestamps.is_some(), sender.timestamps);
+        assert_eq!(heard.options.timestamps.is_some(), sender.timestamps);
         assert_eq!(u32::from(tcp.window_size), sender.window());
         let acked = tcp.acknowledgment_number.wrapping_sub(sender.iss);
-        let stamp = heard.timestamps.map(|(value, _)| value);
+        let stamp = heard.options.timestamps.map(|(value, _)| value);
         let Some(peer) = sender.peer else {
             // Nothing else is sent before it.
             assert!(tcp.syn && !tcp.fin && acked == 1, "{heard:?}");
@@ -430,7 +422,7 @@ proptest! {
                 prop_assert!(world.back.is_empty());
                 continue;
             }
-            let heard = Heard::read(&world.back.front().expect("an answer").packet);
+            let heard = read_reply(&world.back.front().expect("an answer").packet);
             let next = world.sender.iss.wrapping_add(world.sender.next);
             prop_assert_eq!(heard.tcp.acknowledgment_number, next);
             world.bring_back(0);

@@ -9,21 +9,15 @@
 
 use std::collections::VecDeque;
 
+use oracle::{ACK, FIN, FIRST_WINDOW, LAST_CHANCE, MAX_IN_FLIGHT, MAX_IN_FLIGHT_HONEYPOT, SYN};
 use proptest::prelude::*;
 use tarpit::{Key, Policy, RateLimit};
 
 use super::common::client::End;
 use super::common::{
-    ask, client_packet, family, Answer, Heard, DRIP, HONEYPOT, LINUX, PLAIN, POLICIES,
+    client_packet, family, read_reply, ReplyPacket, DRIP, HONEYPOT, LINUX, PLAIN, POLICIES,
 };
-use super::{address_pairs, keys, numbers, tries};
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
-
-/// The window of a last chance under profile hold.
-const LAST_CHANCE: u32 = 36;
+use super::{address_pairs, ask, keys, numbers, tries};
 
 /// A packet on its way: its headers, and how many octets follow them.
 type Sent = (Vec<u8>, u32);
@@ -51,7 +45,7 @@ struct World {
     /// TS.Recent.
     recent: Option<u32>,
     there: VecDeque<Sent>,
-    back: VecDeque<Answer>,
+    back: VecDeque<ReplyPacket>,
 }
 
 /// What happens next.
@@ -93,15 +87,15 @@ impl World {
 
     /// Returns true if the window is that of a last chance. Linux fills it with one segment.
     fn has_last_chance(&self) -> bool {
-        self.policy.mode == PLAIN.mode && self.edge.wrapping_sub(self.una) == LAST_CHANCE
+        self.policy.mode == PLAIN.mode && self.edge.wrapping_sub(self.una) == LAST_CHANCE.into()
     }
 
     /// With how many octets in flight a timestamp still tells an ACK from a keep-alive.
     fn distinguished(&self) -> u32 {
         if self.is_honeypot() {
-            254
+            MAX_IN_FLIGHT_HONEYPOT.into()
         } else {
-            30
+            MAX_IN_FLIGHT.into()
         }
     }
 
@@ -121,11 +115,11 @@ impl World {
     }
 
     /// What the rule replies at this time, and how many octets that acknowledges.
-    fn ask(&self, (packet, payload): &Sent, now_ms: u32) -> Option<(Answer, i64)> {
+    fn ask(&self, (packet, payload): &Sent, now_ms: u32) -> Option<(ReplyPacket, i64)> {
         let len = packet.len() + usize::try_from(*payload).unwrap();
         let family = family(self.local.0);
         let answer = ask(self.policy, family, packet, len, &self.key, now_ms).ok()?;
-        let ack = Heard::read(&answer.packet).tcp.acknowledgment_number;
+        let ack = read_reply(&answer.packet).tcp.acknowledgment_number;
         // CAST: the two's complement is meant.
         let acked = ack.wrapping_sub(self.iss.wrapping_add(1)) as i32;
         Some((answer, acked.into()))
@@ -196,9 +190,9 @@ impl World {
         let Some(answer) = self.back.pop_front() else {
             return;
         };
-        let heard = Heard::read(&answer.packet);
+        let heard = read_reply(&answer.packet);
         let tcp = &heard.tcp;
-        let stamp = heard.timestamps.map(|(value, _)| value);
+        let stamp = heard.options.timestamps.map(|(value, _)| value);
         let Some(peer) = self.peer else {
             self.peer = Some(tcp.sequence_number.wrapping_add(1));
             self.recent = stamp;
@@ -376,7 +370,7 @@ fn a_timestamp_distinguishes_as_many_octets_in_flight_as_it_is_said_to() {
             assert_eq!(said.is_some(), wrote % period == 0, "{policy:?}: {wrote}");
             assert!(said.is_none_or(|limit| matches!(limit, RateLimit::Source)));
         }
-        if wrote <= 24 {
+        if wrote <= FIRST_WINDOW.into() {
             assert_eq!(replies(PLAIN, wrote), None);
             assert_eq!(replies(DRIP, wrote), None);
         }

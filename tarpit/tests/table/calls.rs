@@ -2,9 +2,10 @@
 
 //! What belongs to the contract of the calls, and what hides in the numbers.
 
+use oracle::Reply;
 use std::collections::HashSet;
 
-use super::common::{Family, Heard, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
+use super::common::{read_reply, Family, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
 use super::packets::extended;
 use super::LINUX_SYN;
 use tarpit::{Addresses, Env, Packet, Path, RateLimit, MAX_REPLY_LEN, V4, V6};
@@ -97,15 +98,15 @@ fn draws_on_no_budget_where_the_peer_has_proved_itself() {
 }
 
 /// The SYN-ACK for a client's port at a time.
-fn syn_ack(host: &Host, port: u16, clock: u32) -> Heard {
+fn syn_ack(host: &Host, port: u16, clock: u32) -> Reply {
     let syn = LINUX_SYN.replace("9c40", &format!("{port:04x}"));
-    Heard::read(&host.given_at(clock, &syn).packet)
+    read_reply(&host.given_at(clock, &syn).packet)
 }
 
 #[test]
 fn hides_the_clock_and_the_stamp_behind_an_offset_of_the_flow() {
     for host in POLICIES.map(|policy| BOTH[0].under(policy)) {
-        let value = |port, clock| syn_ack(&host, port, clock).timestamps.unwrap().0;
+        let value = |port, clock| syn_ack(&host, port, clock).options.timestamps.unwrap().0;
         let values: Vec<_> = (1..=1000).map(|port| value(port, CLOCK)).collect();
         // In all 32 bits, and in the eight that are the same in each stamp at the same instant.
         let low: HashSet<_> = values.iter().map(|value| value & 0xff).collect();
@@ -126,12 +127,12 @@ fn labels_each_flow_as_itself() {
                 let heard = syn_ack(host, port, CLOCK);
                 // The flow's numbers are not in the fixtures: the SYN-ACK tells them.
                 let next = heard.tcp.sequence_number.wrapping_add(1);
-                let (value, _) = heard.timestamps.unwrap();
+                let (value, _) = heard.options.timestamps.unwrap();
                 let fin = format!(
                     "{port:04x}0017 10000001 {next:08x} 801101f6 SUM 0000
                      0101080a 11223446 {value:08x}"
                 );
-                let label = Heard::read(&host.given_at(CLOCK, &fin).packet).label;
+                let label = read_reply(&host.given_at(CLOCK, &fin).packet).label;
                 let first = match host.family {
                     Family::V4 => 0,
                     Family::V6 => label,

@@ -3,11 +3,12 @@
 //! The table of docs/wire-behaviour.md, row by row: each segment is sent to each mode, after those that
 //! come before it, and the answer is said in the words of that page.
 
+use oracle::{ACK, CWR, ECE, FIN, PSH, RST, SYN, URG};
 use std::fmt::Write;
 
 use super::common::{
-    ask, family, packet, summed, Answer, Family, Fields, Heard, Host, Look, BOTH, CLOCK, KEY,
-    MODES, MSS, THEIRS,
+    ask, family, packet, read_reply, summed, Family, Fields, Host, Look, ReplyPacket, BOTH, CLOCK,
+    KEY, MODES, MSS, THEIRS,
 };
 use tarpit::{DropReason, Policy, RateLimit};
 
@@ -16,15 +17,6 @@ const PAGE: &str = include_str!("../../../docs/wire-behaviour.md");
 /// The head of the table: a column for each of [`MODES`].
 const HEAD: &str =
     "| segment | timestamps | `--tarpit` | `--profile linux` | `--drip` | `--honeypot` | `--reset` |";
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
-const URG: u8 = 0x20;
-const ECE: u8 = 0x40;
-const CWR: u8 = 0x80;
 
 /// A segment of a client.
 #[derive(Clone, Copy)]
@@ -167,7 +159,7 @@ struct Client {
 
 impl Client {
     /// Sends a segment and takes the answer in.
-    fn send(&mut self, segment: &Segment) -> Result<Answer, DropReason> {
+    fn send(&mut self, segment: &Segment) -> Result<ReplyPacket, DropReason> {
         self.clock += segment.after * 1000;
         let syn = segment.flags & SYN != 0;
         let mut options = vec![];
@@ -235,11 +227,11 @@ impl Client {
             &KEY,
             self.clock,
         )?;
-        let heard = Heard::read(&answer.packet);
+        let heard = read_reply(&answer.packet);
         if !heard.tcp.rst {
             let octets = u32::from(heard.tcp.syn) + u32::from(heard.payload.is_some());
             self.next = heard.tcp.sequence_number.wrapping_add(octets);
-            self.recent = heard.timestamps.map_or(0, |(value, _)| value);
+            self.recent = heard.options.timestamps.map_or(0, |(value, _)| value);
         }
         Ok(answer)
     }
@@ -255,9 +247,12 @@ fn said(mut client: Client, before: &[Segment], segment: &Segment) -> String {
     let Ok(answer) = client.send(segment) else {
         return "-".to_string();
     };
-    let heard = Heard::read(&answer.packet);
+    let heard = read_reply(&answer.packet);
     let tcp = &heard.tcp;
-    assert_eq!(heard.timestamps.is_some(), client.timestamps && !tcp.rst);
+    assert_eq!(
+        heard.options.timestamps.is_some(),
+        client.timestamps && !tcp.rst
+    );
     if !tcp.syn && segment.flags & ACK != 0 {
         assert_eq!(tcp.sequence_number, acked);
     }
@@ -285,9 +280,7 @@ fn said(mut client: Client, before: &[Segment], segment: &Segment) -> String {
         (false, false, false) => format!("ACK +{place}"),
         _ => panic!("{tcp:?}"),
     };
-    // Whole segments below 64 K.
-    let segment_len = if client.timestamps { MSS - 12 } else { MSS };
-    let wide = u16::MAX / segment_len * segment_len;
+    let wide = oracle::whole_segments(MSS, client.timestamps);
     match tcp.window_size {
         0 if tcp.rst => {}
         window if window == wide => words += ", wide window",

@@ -3,8 +3,9 @@
 //! A rule that drips. Positions count from the client's ISN with its lower half zero, so the stamp of
 //! a SYN-ACK for 10000000 says that one octet, the SYN, was received.
 
-use super::common::{dump, hex, Heard, Host, BANNER, BOTH, CLOCK, DRIP};
+use super::common::{dump, hex, read_reply, Host, BOTH, CLOCK, DRIP};
 use super::{aged, octets, stamp, LINUX_SYN};
+use oracle::BANNER;
 use tarpit::{DropReason, Policy, RateLimit};
 
 fn hosts() -> [Host; 2] {
@@ -327,7 +328,7 @@ fn is_at_most_an_octet_longer_than_what_it_answers() {
         let asked = host.asked(probe);
         let given = host.given_at(aged(6_500), probe);
         assert_eq!(given.packet.len(), asked.len() + 1);
-        assert_eq!(Heard::read(&given.packet).payload, Some(b'2'));
+        assert_eq!(read_reply(&given.packet).payload, Some(b'2'));
         // A packet that says that it is shorter than its headers is none, and gets nothing.
         let given = host.ask_at(CLOCK + 7_000, &asked, asked.len() - 1);
         assert_eq!(given, Err(DropReason::Malformed));

@@ -2,7 +2,7 @@
 
 //! Segments of a held connection with timestamps, under a plain rule.
 
-use super::common::{Heard, BOTH, CLOCK, LINUX, PLAIN};
+use super::common::{read_reply, BOTH, CLOCK, LINUX, PLAIN};
 use super::{aged, answers_aged, octets, stamp, waits};
 use tarpit::DropReason;
 
@@ -583,7 +583,7 @@ fn keeps_one_flow_label_for_a_connection() {
     let [_, v6] = BOTH;
     let probe = "9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000029";
     for clock in [0x5000_0045, 0x5001_0000, 0xffff_ffff, 0] {
-        let heard = Heard::read(&v6.given_at(clock, probe).packet);
+        let heard = read_reply(&v6.given_at(clock, probe).packet);
         assert_eq!(heard.label, 0x23df3, "{clock:08x}");
     }
 }
@@ -592,7 +592,7 @@ fn keeps_one_flow_label_for_a_connection() {
 fn counts_the_identification_of_its_packets_up_about_once_a_minute() {
     let [v4, _] = BOTH;
     let probe = "9c400017 10000005 ISN+1 801001f6 SUM 0000 0101080a 11223446 @50000029";
-    let id = |clock| Heard::read(&v4.given_at(clock, probe).packet).label;
+    let id = |clock| read_reply(&v4.given_at(clock, probe).packet).label;
     for (clock, expected) in [
         (0x5000_0045, 0x79a9),
         (0x5000_ffff, 0x79a9),

@@ -3,7 +3,7 @@
 //! A rule that takes everything. The clock says 50000045, so the stamp of an answer is 50000000 and the
 //! octets that were received.
 
-use super::common::{ask, dump, Family, Heard, Host, BOTH, CLOCK, HONEYPOT, KEY};
+use super::common::{ask, dump, read_reply, Family, Host, BOTH, CLOCK, HONEYPOT, KEY};
 use super::{aged, octets, LINUX_SYN};
 use tarpit::{DropReason, Key, Policy, RateLimit};
 
@@ -383,9 +383,9 @@ fn leaves_the_acknowledgment_of_its_fin_alone() {
     let [host, _] = hosts();
     for port in 1..=4096 {
         let syn = LINUX_SYN.replace("9c40", &format!("{port:04x}"));
-        let heard = Heard::read(&host.given_at(CLOCK, &syn).packet);
+        let heard = read_reply(&host.given_at(CLOCK, &syn).packet);
         let next = heard.tcp.sequence_number.wrapping_add(2);
-        let (value, _) = heard.timestamps.unwrap();
+        let (value, _) = heard.options.timestamps.unwrap();
         for (offset, timestamps) in [
             ("50", String::new()),
             ("80", format!("0101080a 11223400 {value:08x}")),
@@ -462,7 +462,7 @@ fn answers_to_a_burst_have_growing_stamps() {
                 "9c400017 {seq:08x} ISN+1 801001f6 SUM 0000 0101080a 11223346 @50000000"
             ));
             let given = host.ask_at(aged(at), &data, data.len() + count).unwrap();
-            let (value, _) = Heard::read(&given.packet).timestamps.unwrap();
+            let (value, _) = read_reply(&given.packet).options.timestamps.unwrap();
             let value = value.wrapping_sub(host.stamp_offset);
             assert!(value > last, "{value:08x} after {last:08x}");
             last = value;
@@ -605,7 +605,7 @@ fn tells_nothing_of_congestion() {
             "9c400017 10000001 ISN+1 801101f6 SUM 0000 0101080a 11223346 @50000000",
         ] {
             let plain = host.ask(&host.asked(asked)).unwrap();
-            assert!(!Heard::read(&plain.packet).tcp.ece);
+            assert!(!read_reply(&plain.packet).tcp.ece);
             for ecn in 1..=3 {
                 assert_eq!(host.ask(&host.marked(ecn, asked)), Ok(plain.clone()));
             }

@@ -3,7 +3,7 @@
 //! What the profile linux does otherwise; that the octets in flight and those that were offered are
 //! taken by the same rules is in `held`.
 
-use super::common::{Heard, Host, BOTH, KEY, LINUX, MSS, PLAIN};
+use super::common::{read_reply, Host, BOTH, KEY, LINUX, MSS, PLAIN};
 use super::{aged, answers_aged, octets};
 use tarpit::{DropReason, Env, Policy, RateLimit};
 
@@ -62,7 +62,7 @@ fn agrees_to_ecn_when_it_is_asked_to() {
         for host in hosts() {
             for ecn in 1..=3 {
                 let given = host.ask(&host.marked(ecn, &syn)).unwrap();
-                assert!(!Heard::read(&given.packet).tcp.ece, "ECN field {ecn}");
+                assert!(!read_reply(&given.packet).tcp.ece, "ECN field {ecn}");
             }
         }
     }
@@ -79,7 +79,7 @@ fn passes_on_that_a_packet_met_congestion() {
         for ecn in 0..=3 {
             for host in hosts().into_iter().chain(BOTH) {
                 let given = host.ask(&host.marked(ecn, segment)).unwrap();
-                let told = Heard::read(&given.packet).tcp.ece;
+                let told = read_reply(&given.packet).tcp.ece;
                 assert_eq!(told, host.policy == LINUX && ecn == 3, "ECN field {ecn}");
             }
         }
@@ -91,7 +91,7 @@ fn passes_on_that_a_packet_met_congestion() {
             "9c400017 10000000 deadbeef 5012faf0 SUM 0000",
         ] {
             let given = host.ask(&host.marked(3, segment)).unwrap();
-            assert!(!Heard::read(&given.packet).tcp.ece, "{segment}");
+            assert!(!read_reply(&given.packet).tcp.ece, "{segment}");
         }
     }
 }
@@ -219,7 +219,7 @@ fn never_acknowledges_a_fin_that_follows_data_in_flight() {
                 ));
                 match host.ask(&fin) {
                     Ok(answer) => {
-                        let ack = Heard::read(&answer.packet).tcp.acknowledgment_number;
+                        let ack = read_reply(&answer.packet).tcp.acknowledgment_number;
                         assert!(echo != "00", "the FIN behind {count} octets is answered");
                         assert!(ack <= seq, "the FIN behind {count} octets is acknowledged");
                     }

@@ -5,7 +5,7 @@
 use std::mem::{offset_of, size_of};
 
 use super::common::{
-    dump, Family, Heard, BOTH, CLOCK, DRIP, HONEYPOT, LINUX, MODES, PLAIN, POLICIES, RESET,
+    dump, read_reply, Family, BOTH, CLOCK, DRIP, HONEYPOT, LINUX, MODES, PLAIN, POLICIES, RESET,
 };
 use super::{answers_aged, octets, waits, LINUX_SYN};
 use tarpit::{DropReason, Policy, Rule};
@@ -124,7 +124,7 @@ fn gives_every_answer_the_hop_limit_of_the_rule() {
                         })
                         .ask(&asked)
                         .unwrap();
-                    Heard::read(&given.packet);
+                    read_reply(&given.packet);
                     assert_eq!(given.packet[at], hop_limit, "{family}");
                     // Nothing else is changed but IPv4's checksum.
                     let mut same = given.packet.clone();

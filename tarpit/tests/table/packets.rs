@@ -3,7 +3,8 @@
 //! Packets that are not whole, or no TCP, or have headers before it.
 
 use super::common::{
-    ask, dump, hex, packet, summed, Family, Fields, Heard, Host, BOTH, CLOCK, KEY, PLAIN, THEIRS,
+    ask, dump, hex, packet, read_reply, summed, Family, Fields, Host, BOTH, CLOCK, KEY, PLAIN,
+    THEIRS,
 };
 use super::{LINUX_SYN, LINUX_SYN_ACK};
 use tarpit::DropReason;
@@ -351,7 +352,7 @@ fn answers_addresses_at_the_ends_of_what_is_unicast() {
         let tcp = summed(source, destination, tcp);
         let packet = packet(source, destination, THEIRS, &tcp);
         let given = ask(PLAIN, family, &packet, packet.len(), &KEY, 0).unwrap();
-        let heard = Heard::read(&given.packet);
+        let heard = read_reply(&given.packet);
         assert_eq!((heard.source, heard.destination), (destination, source));
     }
 }
