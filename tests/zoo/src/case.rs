@@ -200,13 +200,13 @@ pub enum Fault {
     Overlaps(u8),
 }
 
-pub const FIN: u16 = 0x01;
-pub const SYN: u16 = 0x02;
-pub const RST: u16 = 0x04;
-pub const PSH: u16 = 0x08;
-pub const ACK: u16 = 0x10;
-pub const ECE: u16 = 0x40;
-pub const CWR: u16 = 0x80;
+pub const FIN: u16 = oracle::FIN as u16;
+pub const SYN: u16 = oracle::SYN as u16;
+pub const RST: u16 = oracle::RST as u16;
+pub const PSH: u16 = oracle::PSH as u16;
+pub const ACK: u16 = oracle::ACK as u16;
+pub const ECE: u16 = oracle::ECE as u16;
+pub const CWR: u16 = oracle::CWR as u16;
 
 /// A packet that nothing is wrong with.
 pub fn plain(flags: u16, seq: Seq) -> Step {

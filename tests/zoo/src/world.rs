@@ -2,6 +2,7 @@
 
 //! The world that `tests/vm/zoo.py` builds and this program sends into: links, addresses, rules.
 
+use oracle::Mode;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -97,59 +98,35 @@ impl Hook {
     }
 }
 
-/// How a rule answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Tarpit,
-    Linux,
-    Drip,
-    Honeypot,
-    Reset,
-}
-
-/// A rule of the lab, and what the judge has to know of it.
+/// A rule of the lab.
 #[derive(Debug)]
 pub struct Rule {
     pub options: &'static str,
-    pub mode: Mode,
-    pub ttl: u8,
-    pub window: Option<u16>,
+    /// What the oracle has to know of it. The route gives a hop limit of 64.
+    pub oracle: oracle::Rule,
 }
 
-const fn rule(options: &'static str, mode: Mode) -> Rule {
+const fn rule(options: &'static str, mode: Mode, window: u16, hop_limit: u8) -> Rule {
     Rule {
         options,
-        mode,
-        ttl: 64,
-        window: None,
+        oracle: oracle::Rule {
+            mode,
+            window,
+            hop_limit,
+        },
     }
 }
 
 pub const RULES: [Rule; 9] = [
-    rule("--tarpit", Mode::Tarpit),
-    rule("--profile linux", Mode::Linux),
-    rule("--drip", Mode::Drip),
-    rule("--honeypot", Mode::Honeypot),
-    rule("--reset", Mode::Reset),
-    rule("--hairpin", Mode::Tarpit),
-    Rule {
-        options: "--ttl 77 --window 5000",
-        mode: Mode::Tarpit,
-        ttl: 77,
-        window: Some(5000),
-    },
-    Rule {
-        options: "--honeypot --hairpin --window 99",
-        mode: Mode::Honeypot,
-        ttl: 64,
-        window: Some(99),
-    },
-    Rule {
-        options: "--reset --hairpin --ttl 1",
-        mode: Mode::Reset,
-        ttl: 1,
-        window: None,
-    },
+    rule("--tarpit", Mode::Tarpit, 0, 64),
+    rule("--profile linux", Mode::Linux, 0, 64),
+    rule("--drip", Mode::Drip, 0, 64),
+    rule("--honeypot", Mode::Honeypot, 0, 64),
+    rule("--reset", Mode::Reset, 0, 64),
+    rule("--hairpin", Mode::Tarpit, 0, 64),
+    rule("--ttl 77 --window 5000", Mode::Tarpit, 5000, 77),
+    rule("--honeypot --hairpin --window 99", Mode::Honeypot, 99, 64),
+    rule("--reset --hairpin --ttl 1", Mode::Reset, 0, 1),
 ];
 
 /// A rule in a hook: each has a destination address of its own, so that everything for it comes there,
@@ -195,8 +172,8 @@ impl Target {
         Hook::ALL.into_iter().flat_map(rules).collect()
     }
 
-    pub fn rule(self) -> &'static Rule {
-        &RULES[self.rule]
+    pub fn rule(self) -> oracle::Rule {
+        RULES[self.rule].oracle
     }
 }
 

@@ -8,6 +8,7 @@ use crate::judge::{self, Facts, Past, Verdict};
 use crate::link::{inherited, Link};
 use crate::render::{render, Peer};
 use crate::world::{Target, Way};
+use oracle::Kind;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -143,13 +144,17 @@ impl Zoo {
             };
             match facts {
                 Some(facts) if !matches!(verdict, Verdict::Silent(_)) => {
-                    if facts.from != guest.peer.address {
+                    if facts.sent.source != guest.peer.address {
                         strange += 1;
                     }
-                    waiting.insert(
-                        (facts.to, facts.to_port, facts.from, facts.from_port),
-                        (index, verdict, facts),
+                    let sent = &facts.sent;
+                    let key = (
+                        sent.destination,
+                        sent.destination_port,
+                        sent.source,
+                        sent.source_port,
                     );
+                    waiting.insert(key, (index, verdict, facts));
                 }
                 _ if step
                     .twists
@@ -221,19 +226,23 @@ impl Zoo {
             ));
         };
         let guest = &mut guests[index];
-        let answer = judge::check(packet, &facts).map_err(|why| {
+        let (kind, reply) = judge::check(packet, &facts).map_err(|why| {
             format!(
                 "{why}: {packet:02x?} to {facts:?} {:?}",
                 guest.visit.steps[round]
             )
         })?;
-        *self.tally.answers.entry(answer.kind).or_default() += 1;
+        *self.tally.answers.entry(kind.name()).or_default() += 1;
         let peer = &mut guest.peer;
-        peer.theirs = answer.seq.wrapping_add(answer.octets);
-        if answer.kind != "RST" {
-            peer.next = answer.ack;
+        let seq = reply.tcp.sequence_number;
+        peer.theirs = seq.wrapping_add(reply.sequence_len());
+        if kind != Kind::Reset {
+            peer.next = reply.tcp.acknowledgment_number;
         }
-        peer.echo = answer.stamp.unwrap_or(peer.echo);
+        peer.echo = reply
+            .options
+            .timestamps
+            .map_or(peer.echo, |(value, _)| value);
         Ok(())
     }
 
