@@ -7,22 +7,6 @@ use tarpit::rate_limit::token_bucket_take;
 use tarpit::{DropReason, Key, RateLimit};
 
 #[test]
-fn is_silent_on_every_reset() {
-    for host in BOTH {
-        for flags in 0..=0xffu8 {
-            if flags & 0x04 != 0 {
-                for numbers in ["10000001 ISN+1", "10000000 00000000", "deadbeef cafebabe"] {
-                    host.ignores(
-                        &format!("9c400017 {numbers} 50{flags:02x} faf0 SUM 0000 78"),
-                        DropReason::Reset,
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn resets_what_answers_a_syn_that_was_never_sent() {
     for host in BOTH {
         for syn_ack in [

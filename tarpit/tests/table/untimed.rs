@@ -18,61 +18,6 @@ fn hosts() -> impl Iterator<Item = Host> {
 const PLACES: [u32; 6] = [0, 1, 5, 24, 65_280, 1 << 17];
 
 #[test]
-fn takes_one_octet_of_data() {
-    for host in hosts() {
-        for place in PLACES {
-            let (seq, ack) = (0x1000_0001 + place, 0x1000_0002 + place);
-            for count in [2, 24, 25, 1460] {
-                for bits in ["10", "18", "11", "19", "39"] {
-                    host.answers(
-                        &format!(
-                            "9c400017 {seq:08x} ISN+1 50{bits}faf0 SUM 0001 {}",
-                            octets(count)
-                        ),
-                        &format!("00179c40 ISN+1 {ack:08x} 50100000 SUM 0000"),
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn never_takes_the_last_octet() {
-    // It may be a probe (BSD, Windows), and what is in flight keeps the peer.
-    for host in hosts() {
-        for place in PLACES {
-            let seq = 0x1000_0001 + place;
-            for bits in ["10", "18", "11", "19"] {
-                host.answers(
-                    &format!("9c400017 {seq:08x} ISN+1 50{bits}faf0 SUM 0000 78"),
-                    &format!("00179c40 ISN+1 {seq:08x} 50100000 SUM 0000"),
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn is_silent_on_a_fin_behind_data() {
-    // It lies behind the last octet, which is never taken. One that is all that was sent is
-    // answered, and not acknowledged.
-    for host in hosts() {
-        for place in PLACES {
-            let seq = 0x1000_0001 + place;
-            for bits in ["11", "19", "31", "d1"] {
-                let fin = format!("9c400017 {seq:08x} ISN+1 50{bits}faf0 SUM 0000");
-                if place == 0 {
-                    host.answers(&fin, "00179c40 ISN+1 10000001 50100000 SUM 0000");
-                } else {
-                    host.ignores(&fin, DropReason::BareAck);
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn answers_a_keep_alive_before_any_data() {
     for host in hosts() {
         // Empty, or with the octet of RFC 1122, 4.2.3.6, which is not the first of the data.
