@@ -92,7 +92,7 @@ make_stacks() {
 
 ### The segment zoo
 
-zoo_key() { key "$(recipe make_zoo)" "$(root_key)" "$(sums tests/zoo)"; }
+zoo_key() { key "$(recipe make_zoo)" "$(root_key)" "$(sums tests/zoo)" "$(sums tests/oracle)"; }
 
 make_zoo() {
 	[[ $arch == amd64 ]] || { mkdir -p "$1/opt/zoo"; return; } # not cross-compiled
