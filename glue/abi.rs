@@ -98,12 +98,7 @@ extern "C" {
     pub(super) fn xt_tarpit_count(ctx: *const Ctx, column: u32);
     pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
     pub(super) fn xt_tarpit_unverified(ctx: *const Ctx, second: u32) -> u32;
-    pub(super) fn xt_tarpit_path(
-        skb: *mut SkBuff,
-        ctx: *mut Ctx,
-        source: [u8; 2],
-        dest: [u8; 2],
-    ) -> Path;
+    pub(super) fn xt_tarpit_path(skb: *mut SkBuff, ctx: *mut Ctx, source: u16, dest: u16) -> Path;
     pub(super) fn xt_tarpit_reply(
         skb: *mut SkBuff,
         ctx: *mut Ctx,

@@ -132,8 +132,8 @@ impl<'a> Incoming<'a> {
             abi::xt_tarpit_path(
                 self.skb.as_ptr(),
                 self.ctx.as_ptr(),
-                ports.destination.to_be_bytes(),
-                ports.source.to_be_bytes(),
+                ports.destination.to_be(),
+                ports.source.to_be(),
             )
         };
         (path.advmss | path.mtu != 0).then_some(path)

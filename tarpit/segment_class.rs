@@ -11,6 +11,10 @@ use super::c_header::column;
 /// A packet that cannot be a segment of a connection has the name of its
 /// [`DropReason`](super::DropReason). RCV.NXT is what our last reply acknowledged, as far as the
 /// segment's TSecr or, without timestamps, its numbers tell.
+///
+/// The counter `checksum` has no class here, since only the kernel verifies checksums. It counts
+/// segments that get no reply because their checksum is wrong. The checksum of a segment without a
+/// reply is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SegmentClass {
@@ -56,9 +60,6 @@ pub enum SegmentClass {
     /// [`DropReason::NotOurs`](super::DropReason::NotOurs): an acknowledgment of what was never
     /// sent.
     NotOurs = column("notours"),
-    /// A segment with a reply that is not sent because the segment's checksum is wrong. The
-    /// checksum of a segment without a reply is not verified.
-    Checksum = column("checksum"),
 }
 
 impl SegmentClass {
