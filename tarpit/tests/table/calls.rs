@@ -5,10 +5,12 @@
 use oracle::Reply;
 use std::collections::HashSet;
 
-use super::common::{read_reply, Family, Host, BOTH, CLOCK, DRIP, KEY, MSS, POLICIES};
+use super::common::{
+    hear, read_reply, Family, Host, BOTH, CLOCK, DRIP, HONEYPOT, KEY, LINUX, MSS, PLAIN, POLICIES,
+};
 use super::packets::extended;
-use super::LINUX_SYN;
-use tarpit::{Addresses, Env, Packet, Path, RateLimit, MAX_REPLY_LEN, V4, V6};
+use super::{aged, LINUX_SYN};
+use tarpit::{Addresses, Env, Packet, Path, Policy, RateLimit, MAX_REPLY_LEN, V4, V6};
 
 #[test]
 fn writes_only_into_a_buffer_of_just_the_right_length() {
@@ -67,6 +69,45 @@ fn mss_is_that_of_the_route_or_what_the_link_leaves() {
     ] {
         assert_eq!(mss::<V4>(&v4, advmss, mtu), of_v4, "{advmss}, {mtu}");
         assert_eq!(mss::<V6>(&v6, advmss, mtu), of_v6, "{advmss}, {mtu}");
+    }
+}
+
+#[test]
+fn needs_the_mss_exactly_if_the_packet_depends_on_it() {
+    const SYN: &str = "9c400017 10000000 00000000 5002faf0 SUM 0000";
+    const DATA: &str = "9c400017 10000001 ISN+1 801801f6 SUM 0000 0101080a 11223346 @50000000 7878";
+    const PROBE: &str = "9c400017 10000018 ISN+1 801001f6 SUM 0000 0101080a 11223446 @500000c1";
+    let windowed = Policy {
+        window: 1000,
+        ..PLAIN
+    };
+    for (policy, age_ms, asked, needs_mss) in [
+        // An MSS option, a window of whole segments, both, and neither.
+        (PLAIN, 69, LINUX_SYN, true),
+        (PLAIN, 69, SYN, true),
+        (LINUX, 69, LINUX_SYN, true),
+        (windowed, 69, SYN, false),
+        (PLAIN, 69, DATA, false),
+        (HONEYPOT, 69, DATA, true),
+        // A last chance: a fixed window, or one segment.
+        (PLAIN, 70_000, PROBE, false),
+        (LINUX, 70_000, PROBE, true),
+    ] {
+        for host in BOTH.map(|host| host.under(policy)) {
+            let env = Env {
+                key: &KEY,
+                now_ms: aged(age_ms),
+                wire: None,
+            };
+            let packet = host.asked(asked);
+            let written = |mss| {
+                let (family, len) = (host.family, packet.len());
+                hear(&env, mss, policy, family, &packet, len).unwrap()
+            };
+            let ((reply, _, one), (_, _, other)) = (written(MSS), written(536));
+            assert_eq!(reply.needs_mss(), needs_mss, "{policy:?}: {asked}");
+            assert_eq!(one != other, needs_mss, "{policy:?}: {asked}");
+        }
     }
 }
 
