@@ -237,7 +237,8 @@ proptest! {
             options: vec![],
             payload: 0,
         };
-        // The RST repeats SEG.ACK: with this one its 32-bit words add up to just short of a carry.
+        // The RST repeats SEG.ACK. With this one, its 32-bit words add up to just short of a carry out of
+        // 32 bits, in the byte order of the host, as the core adds them up.
         let reset = Fields { source: ports.1, destination: ports.0, flags: 0x04, ..fields.clone() };
         let octets = |address| match address {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -246,9 +247,10 @@ proptest! {
         let pseudo = [octets(source), octets(destination), vec![0, 6, 0, 20]].concat();
         let words = [pseudo, reset.bytes()].concat();
         let total = words.chunks(4).fold(0u32, |total, word| {
-            total.wrapping_add(u32::from_be_bytes(word.try_into().unwrap()))
+            total.wrapping_add(u32::from_ne_bytes(word.try_into().unwrap()))
         });
-        fields.ack = total.wrapping_add(short).wrapping_neg();
+        let last = total.wrapping_add(short).wrapping_neg();
+        fields.ack = u32::from_be_bytes(last.to_ne_bytes());
         let asked = packet(source, destination, THEIRS, &fields.bytes());
         let answer = ask(PLAIN, family(source), &asked, asked.len(), &key, 0).unwrap();
         let heard = read_reply(&answer.packet);
