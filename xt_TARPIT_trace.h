@@ -19,11 +19,11 @@
 
 #include "xt_TARPIT_helpers.h"
 
-#define DEFINE_CLASS(name)	TRACE_DEFINE_ENUM(XT_TARPIT_##name);
-#define SHOW_CLASS(name)		{ XT_TARPIT_##name, #name },
-#define SHOW_LAST_CLASS(name)	{ XT_TARPIT_##name, #name }
+#define DEFINE_CLASS_NAME(name)	TRACE_DEFINE_ENUM(XT_TARPIT_##name);
+#define SHOW_CLASS_NAME(name)		{ XT_TARPIT_##name, #name },
+#define SHOW_LAST_CLASS_NAME(name)	{ XT_TARPIT_##name, #name }
 
-XT_TARPIT_CLASSES(DEFINE_CLASS, DEFINE_CLASS)
+XT_TARPIT_CLASSES(DEFINE_CLASS_NAME, DEFINE_CLASS_NAME)
 
 TRACE_EVENT(xt_tarpit_segment,
 
@@ -77,7 +77,8 @@ TRACE_EVENT(xt_tarpit_segment,
 	),
 
 	TP_printk("netns=%u class=%s src=%pISpc dst=%pISpc age_ms=%u", __entry->netns,
-		  __print_symbolic(__entry->class, XT_TARPIT_CLASSES(SHOW_CLASS, SHOW_LAST_CLASS)),
+		  __print_symbolic(__entry->class,
+				   XT_TARPIT_CLASSES(SHOW_CLASS_NAME, SHOW_LAST_CLASS_NAME)),
 		  __entry->src, __entry->dst, __entry->age_ms)
 );
 
