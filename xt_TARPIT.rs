@@ -2,8 +2,8 @@
 
 //! xt_TARPIT: an x_tables target that holds TCP connections.
 //!
-//! `tarpit` decides which reply a segment gets, and uses nothing of the kernel. `glue` moves packets.
-//! This file makes a module of both.
+//! `tarpit` decides which reply a segment gets, and uses nothing of the kernel. `glue` moves
+//! packets. This file makes a module of both.
 
 use kernel::prelude::*;
 

@@ -38,16 +38,15 @@ static_assert(offsetof(struct xt_tarpit_pkt, readable) == 32);
 static_assert(offsetof(struct xt_tarpit_pkt, len) == 36);
 static_assert(offsetof(struct xt_tarpit_pkt, now_ms) == 40);
 static_assert(offsetof(struct xt_tarpit_pkt, is_unicast) == 45);
+static_assert(offsetof(struct xt_tarpit_pkt, family) == 44);
 static_assert(sizeof(struct xt_tarpit_path) == 8);
+static_assert(offsetof(struct xt_tarpit_path, mtu) == 4);
 static_assert(sizeof(struct xt_tarpit_wire) == 36);
 static_assert(offsetof(struct xt_tarpit_state, sources) == 16 + 8 * XT_TARPIT_TABLE_SIZE);
 static_assert(sizeof(struct xt_tarpit_tginfo) == 1);
 static_assert(sizeof(struct xt_tarpit_tginfo_v1) == 8);
 
-/*
- * For a packet that NAT has changed. A function of its own, so that others have no such
- * variable.
- */
+/* For a packet that NAT has changed. Apart, so that other packets need no stack for @wire. */
 static noinline unsigned int target_behind_nat(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
 					       struct xt_tarpit_pkt *pkt)
 {
@@ -89,7 +88,7 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	};
 	verdict = has_nat(&ctx.way) ? target_behind_nat(skb, &ctx, &pkt) :
 				      xt_tarpit_target(skb, &ctx, &pkt);
-	/* Of a reply that was not sent in the end. */
+	/* The route of a reply that was not sent. */
 	if (unlikely(ctx.dst))
 		dst_release(ctx.dst);
 	return verdict;

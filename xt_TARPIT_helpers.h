@@ -10,11 +10,15 @@
 #include <linux/types.h>
 
 struct sk_buff;
-/* One packet that a rule has matched: its counters, and the way out of a reply. Private to C. */
+/* What C needs to count a packet and to send the reply to it. Private to C. */
 struct xt_tarpit_ctx;
 struct xt_tarpit_tginfo_v1;
 
 #define XT_TARPIT_TABLE_SIZE 4096
+
+/* The lengths of a reply in bytes: of two headers without options, of a SYN-ACK over IPv6. */
+#define XT_TARPIT_MIN_REPLY_LEN 40
+#define XT_TARPIT_MAX_REPLY_LEN 80
 
 /*
  * What a network namespace keeps: zeroed and given a random key with its first rule, freed with the
@@ -34,7 +38,7 @@ struct xt_tarpit_wire {
 	__be16 destination_port;
 };
 
-/* A packet that a rule has matched. */
+/* What Rust reads of a packet that a rule has matched. */
 struct xt_tarpit_pkt {
 	const u8 *headers;	/* the packet, from its IP header */
 	const struct xt_tarpit_tginfo_v1 *rule;
@@ -108,8 +112,9 @@ u32 xt_tarpit_unverified(const struct xt_tarpit_ctx *ctx, u32 second);
 struct xt_tarpit_path xt_tarpit_path(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
 				     __be16 source, __be16 dest);
 /*
- * Sends a reply to @skb. Its packet is the @len bytes at @bytes, 40 to 80, whose last @tcp_len
- * are TCP's. Fills in a hop limit of 0 and the checksum of an IPv4 header. Counts whether the reply
+ * Sends a reply to @skb. Its packet is the @len bytes at @bytes, which is aligned to 8. @len is
+ * from XT_TARPIT_MIN_REPLY_LEN to XT_TARPIT_MAX_REPLY_LEN. The last @tcp_len bytes are TCP's, 20 to
+ * @len. Fills in a hop limit of 0 and the checksum of an IPv4 header. Counts whether the reply
  * was sent. Returns the verdict for @skb, which may have become the reply.
  */
 unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, const u8 *bytes,

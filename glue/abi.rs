@@ -34,8 +34,8 @@ pub(super) const TABLE_SIZE: usize = helpers_value("XT_TARPIT_TABLE_SIZE");
 #[repr(C)]
 pub(super) struct State {
     pub(super) key: Key,
-    /// The frozen connections ([`crate::tarpit::frozen::track_rcv_nxt`]). A connection takes over the
-    /// entry of another one.
+    /// The frozen connections ([`crate::tarpit::frozen::track_rcv_nxt`]). A connection takes over
+    /// the entry of another one.
     pub(super) frozen: [Atomic<u64>; TABLE_SIZE],
     /// The token buckets of the sources ([`crate::tarpit::rate_limit::token_bucket_take`]).
     pub(super) sources: [Atomic<u32>; TABLE_SIZE],
@@ -60,7 +60,9 @@ static_assert!(core::mem::offset_of!(Pkt, readable) == 32);
 static_assert!(core::mem::offset_of!(Pkt, len) == 36);
 static_assert!(core::mem::offset_of!(Pkt, now_ms) == 40);
 static_assert!(core::mem::offset_of!(Pkt, is_unicast) == 45);
+static_assert!(core::mem::offset_of!(Pkt, family) == 44);
 static_assert!(size_of::<Path>() == 8);
+static_assert!(core::mem::offset_of!(Path, mtu) == 4);
 static_assert!(size_of::<Wire>() == 36);
 static_assert!(core::mem::offset_of!(State, sources) == 16 + 8 * TABLE_SIZE);
 static_assert!(size_of::<Key>() == 16);
@@ -69,10 +71,15 @@ static_assert!(size_of::<Rule>() == 8);
 /// `NFPROTO_IPV4`, `include/uapi/linux/netfilter.h`; the other family is `NFPROTO_IPV6`.
 pub(super) const NFPROTO_IPV4: u8 = 2;
 
-/// `XT_TARPIT_limited`.
-pub(super) const LIMITED: u32 = column("limited") as u32; // CAST: widening
-/// `XT_TARPIT_failed`.
-pub(super) const FAILED: u32 = column("failed") as u32; // CAST: widening
+/// The counter of a reply that is not sent.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum NotSent {
+    /// `XT_TARPIT_limited`.
+    Limited = column("limited") as u32, // CAST: widening
+    /// `XT_TARPIT_failed`.
+    Failed = column("failed") as u32, // CAST: widening
+}
 
 /// `NF_DROP`: the caller frees the packet.
 pub(super) const NF_DROP: c_uint = 0;
@@ -95,7 +102,7 @@ extern "C" {
         thoff: u32,
         age_ms: u32,
     ) -> bool;
-    pub(super) fn xt_tarpit_count(ctx: *const Ctx, column: u32);
+    pub(super) fn xt_tarpit_count(ctx: *const Ctx, column: NotSent);
     pub(super) fn xt_tarpit_copy(skb: *const SkBuff, to: *mut c_void, len: u32) -> bool;
     pub(super) fn xt_tarpit_unverified(ctx: *const Ctx, second: u32) -> u32;
     pub(super) fn xt_tarpit_path(skb: *mut SkBuff, ctx: *mut Ctx, source: u16, dest: u16) -> Path;

@@ -2,8 +2,8 @@
 
 //! The table of frozen connections: RCV.NXT of each ([`crate::tarpit::frozen`]).
 //!
-//! Each network namespace has one, of fixed size. There is no allocation and no lock: an entry is one
-//! word.
+//! Each network namespace has one, of fixed size. There is no allocation and no lock: an entry is
+//! one word.
 
 use super::abi::{
     State,

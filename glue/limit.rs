@@ -35,8 +35,8 @@ fn value(lent: impl Borrow<u32>) -> u32 {
     *lent.borrow()
 }
 
-/// Checks the parameters of the module: an interval of at most an hour, and a rate limit whose burst is
-/// whole again after at most a day.
+/// Checks the parameters of the module: an interval of at most an hour, and a rate limit whose
+/// burst is whole again after at most a day.
 pub(super) fn check_parameters() -> Result {
     let whole_ms = value(source_burst.value()).checked_mul(value(source_interval_ms.value()));
     match (value(source_interval_ms.value()), whole_ms) {

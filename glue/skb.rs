@@ -5,13 +5,16 @@
 use super::abi::{
     self,
     Ctx,
+    NotSent,
     Pkt,
     SkBuff, //
 };
 use crate::tarpit::{
+    c_header::helpers_value,
     Path,
-    Ports, //
+    Ports,
     SegmentClass,
+    MAX_REPLY_LEN, //
 };
 use core::{
     ptr::NonNull,
@@ -19,13 +22,20 @@ use core::{
 };
 use kernel::ffi::c_uint;
 
+/// The length of the shortest reply in bytes: two headers of IPv4 and TCP without options.
+const MIN_REPLY_LEN: usize = helpers_value("XT_TARPIT_MIN_REPLY_LEN");
+
+/// Where a reply is written, aligned for its headers.
+#[repr(align(8))]
+pub(super) struct ReplyBuffer(pub(super) [u8; MAX_REPLY_LEN]);
+
 /// A packet that a rule has matched. It belongs to the caller of the hook until it gets a reply.
 ///
 /// # Invariants
 ///
-/// `skb` is the packet that x_tables called the target with, and `ctx` describes that call, which has
-/// not returned. Nothing else reads or writes the linear part of `skb` through them, and
-/// `pkt.readable` bytes of it are valid for reads at `pkt.headers`.
+/// `skb` is the packet that x_tables called the target with, and `ctx` describes that call, which
+/// has not returned. The linear part of `skb` is not written to until `reply`, and `pkt.readable`
+/// bytes of it are valid for reads at `pkt.headers`.
 pub(super) struct Incoming<'a> {
     skb: NonNull<SkBuff>,
     ctx: NonNull<Ctx>,
@@ -47,9 +57,9 @@ impl<'a> Incoming<'a> {
 
     /// Returns the packet from its IP header, as far as it is linear.
     pub(super) fn headers(&self) -> &[u8] {
-        // SAFETY: by the type invariant `readable` bytes are valid for reads. They do not change while
-        // `self` is borrowed: `reply`, which overwrites them, consumes it, and other users of the
-        // linear part (a tap, a clone) copy it before they write (skb_ensure_writable(),
+        // SAFETY: by the type invariant `readable` bytes are valid for reads. They do not change
+        // while `self` is borrowed: `reply`, which overwrites them, consumes it, and other users of
+        // the linear part (a tap, a clone) copy it before they write (skb_ensure_writable(),
         // skb_cow_data()).
         // CAST: widening.
         unsafe { slice::from_raw_parts(self.pkt.headers, self.pkt.readable as usize) }
@@ -60,8 +70,8 @@ impl<'a> Incoming<'a> {
         self.pkt.readable < self.pkt.len
     }
 
-    /// Copies the first bytes of the packet, as many as it has and `buffer` holds. Returns `None` if
-    /// they cannot be read.
+    /// Copies the first bytes of the packet, as many as it has and `buffer` holds. Returns `None`
+    /// if they cannot be read.
     pub(super) fn copy<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         // CAST: widening.
         let len = buffer.len().min(self.pkt.len as usize);
@@ -76,7 +86,8 @@ impl<'a> Incoming<'a> {
     /// Counts and traces the packet. `offset` is that of its TCP header, or 0 if it has none; its
     /// client was held for `age_ms` since the previous reply.
     ///
-    /// Either this or [`Incoming::verify`] is called once for each packet, before [`Incoming::reply`].
+    /// Either this or [`Incoming::verify`] is called once for each packet, before
+    /// [`Incoming::reply`].
     pub(super) fn account(&self, class: SegmentClass, offset: usize, age_ms: u32) {
         // SAFETY: `skb` and `ctx` are valid by the type invariant; the callee only reads `skb`.
         // CAST: the number of a class is its column; an offset into the packet, whose length is a
@@ -92,12 +103,13 @@ impl<'a> Incoming<'a> {
         };
     }
 
-    /// The same for a segment that is to get a reply, after its checksum has been verified. Returns false
-    /// if that is wrong.
+    /// The same for a segment that is to get a reply, after its checksum has been verified. Returns
+    /// false if that is wrong.
     pub(super) fn verify(&self, class: SegmentClass, offset: usize, age_ms: u32) -> bool {
         // SAFETY: `skb` and `ctx` are valid by the type invariant. Of `skb` only the fields on its
         // checksum are changed (csum, ip_summed, csum_valid: __skb_checksum_complete()), which no
-        // reference of ours covers; no data is moved.
+        // reference of ours covers; no data is moved. `offset` is that of a TCP header which was
+        // read, so it lies within the packet.
         // CAST: as in `account`.
         unsafe {
             abi::xt_tarpit_verify(
@@ -110,9 +122,9 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// Counts a reply that is not sent, in the column [`abi::LIMITED`] or [`abi::FAILED`].
-    pub(super) fn count(&self, column: u32) {
-        // SAFETY: `ctx` is valid by the type invariant.
+    /// Counts a reply that is not sent.
+    pub(super) fn count(&self, column: NotSent) {
+        // SAFETY: `ctx` is valid by the type invariant; each `NotSent` is a column.
         unsafe { abi::xt_tarpit_count(self.ctx.as_ptr(), column) };
     }
 
@@ -123,11 +135,11 @@ impl<'a> Incoming<'a> {
         unsafe { abi::xt_tarpit_unverified(self.ctx.as_ptr(), second) }
     }
 
-    /// Returns what the way out of a reply to a packet with these ports carries. Returns `None`, and
-    /// counts the reply, if there is no way out.
+    /// Returns what the way out of a reply to a packet with these ports carries. Returns `None`,
+    /// and counts the reply, if there is no way out.
     pub(super) fn path(&self, ports: Ports) -> Option<Path> {
-        // SAFETY: `skb` and `ctx` are valid by the type invariant; the callee reads the addresses of
-        // the packet and changes only `ctx`.
+        // SAFETY: `skb` and `ctx` are valid by the type invariant; the callee reads the addresses
+        // of the packet and changes only `ctx`.
         let path = unsafe {
             abi::xt_tarpit_path(
                 self.skb.as_ptr(),
@@ -139,18 +151,23 @@ impl<'a> Incoming<'a> {
         (path.advmss | path.mtu != 0).then_some(path)
     }
 
-    /// Sends the reply `bytes`, whose last `tcp_len` are TCP's, and counts whether it was sent. Returns
-    /// the verdict for the packet.
-    pub(super) fn reply(self, bytes: &[u8], tcp_len: usize) -> c_uint {
+    /// Sends the first `len` bytes of `buffer`, whose last `tcp_len` are TCP's, and counts whether
+    /// they were sent. Returns the verdict for the packet.
+    pub(super) fn reply(self, buffer: &ReplyBuffer, len: usize, tcp_len: usize) -> c_uint {
+        if !(MIN_REPLY_LEN..=MAX_REPLY_LEN).contains(&len) || !(20..=len).contains(&tcp_len) {
+            self.count(NotSent::Failed);
+            return abi::NF_DROP;
+        }
         // SAFETY: `skb` and `ctx` are valid by the type invariant, and no reference to the packet's
-        // bytes outlives `self`; `bytes` is valid for reads and not part of the packet.
-        // CAST: a reply has at most 80 bytes.
+        // bytes outlives `self`. `buffer` is aligned, valid for reads of `len` bytes and not part
+        // of the packet; both lengths are in the range of the contract.
+        // CAST: both are at most MAX_REPLY_LEN.
         unsafe {
             abi::xt_tarpit_reply(
                 self.skb.as_ptr(),
                 self.ctx.as_ptr(),
-                bytes.as_ptr(),
-                bytes.len() as u32,
+                buffer.0.as_ptr(),
+                len as u32,
                 tcp_len as u32,
             )
         }

@@ -6,6 +6,7 @@ use super::{
     abi::{
         self,
         Ctx,
+        NotSent,
         Pkt,
         SkBuff, //
     },
@@ -14,7 +15,10 @@ use super::{
         check_parameters,
         is_within_limit, //
     },
-    skb::Incoming, //
+    skb::{
+        Incoming,
+        ReplyBuffer, //
+    },
 };
 use crate::tarpit::{
     Addresses,
@@ -44,8 +48,8 @@ impl Registration {
     /// Checks the module's parameters and registers the targets.
     pub(crate) fn new() -> Result<Self> {
         check_parameters()?;
-        // SAFETY: xt_TARPIT.rs makes the only `Registration`, in the module's init: process context, and
-        // nothing is registered yet.
+        // SAFETY: xt_TARPIT.rs makes the only `Registration`, in the module's init: process
+        // context, and nothing is registered yet.
         to_result(unsafe { abi::xt_tarpit_register() })?;
         // INVARIANT: the registration has just succeeded.
         Ok(Self(()))
@@ -73,12 +77,12 @@ extern "C" fn xt_tarpit_checkentry(rule: &Rule) -> c_int {
 ///
 /// # Safety
 ///
-/// - `skb` is the packet, with its IP header at the start of its linear part. Until the return it has
-///   no other user, unless `skb_shared()` or `skb_cloned()` say so.
+/// - `skb` is the packet, with its IP header at the start of its linear part. Until the return it
+///   has no other user, unless `skb_shared()` or `skb_cloned()` say so.
 /// - `ctx` describes this call, and is valid until the return.
-/// - `pkt` describes `skb`; it, the rule, the state and, if it is not null, the `wire` that it points
-///   to are valid until the return. All accesses to the tables of the state are atomic, and its key is
-///   not written to.
+/// - `pkt` describes `skb`; it, the rule, the state and, if it is not null, the `wire` that it
+///   points to are valid until the return. All accesses to the tables of the state are atomic, and
+///   its key is not written to.
 /// - The caller is within an RCU read-side critical section.
 #[no_mangle]
 unsafe extern "C" fn xt_tarpit_target(
@@ -137,19 +141,19 @@ fn drop_with(incoming: &Incoming<'_>, reason: DropReason) -> c_uint {
 const MAX_HEADERS: usize = 256;
 
 /// Sends the reply that the core decides on. The kernel's part comes in between: it counts the
-/// segment, verifies its checksum, records it if its connection is frozen, and checks the rate limit.
-/// Returns the verdict for the packet.
+/// segment, verifies its checksum, records it if its connection is frozen, and checks the rate
+/// limit. Returns the verdict for the packet.
 #[inline]
 fn respond<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt, packet: &Packet<A>) -> c_uint {
     // SAFETY: the contract of `xt_tarpit_target`: `rule` is valid until the target returns. It is a
-    // rule's data, which x_tables aligns to 8 bytes, or a `struct` on the caller's stack; any bytes are
-    // a `Rule`.
+    // rule's data, which x_tables aligns to 8 bytes, or a `struct` on the caller's stack; any bytes
+    // are a `Rule`.
     let Some(policy) = Policy::from_rule(unsafe { &*pkt.rule }) else {
-        incoming.count(abi::FAILED);
+        // `xt_tarpit_checkentry` has refused such a rule.
         return abi::NF_DROP;
     };
-    // SAFETY: the contract of `xt_tarpit_target`: `state` is valid until the target returns; other CPUs
-    // use its tables through the same atomic type, and its key is constant.
+    // SAFETY: the contract of `xt_tarpit_target`: `state` is valid until the target returns; other
+    // CPUs use its tables through the same atomic type, and its key is constant.
     let state = unsafe { &*pkt.state };
     let env = Env {
         key: &state.key,
@@ -184,7 +188,7 @@ fn respond<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt, packet: &Packet<A>) 
             pkt.now_ms,
         );
     if !may_send {
-        incoming.count(abi::LIMITED);
+        incoming.count(NotSent::Limited);
         return abi::NF_DROP;
     }
     let mut mss = 0;
@@ -194,16 +198,15 @@ fn respond<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt, packet: &Packet<A>) 
         };
         mss = packet.mss(path);
     }
-    let mut buffer = [0; MAX_REPLY_LEN];
-    let written = buffer.get_mut(..packet.reply_len(reply)).and_then(|bytes| {
-        packet.write_reply(reply, mss, bytes)?;
-        Some(&*bytes)
-    });
-    match written {
-        Some(bytes) => incoming.reply(bytes, reply.tcp_len()),
-        None => {
-            incoming.count(abi::FAILED);
-            abi::NF_DROP
-        }
+    let mut buffer = ReplyBuffer([0; MAX_REPLY_LEN]);
+    let len = packet.reply_len(reply);
+    let written = buffer
+        .0
+        .get_mut(..len)
+        .and_then(|bytes| packet.write_reply(reply, mss, bytes));
+    if written.is_none() {
+        incoming.count(NotSent::Failed);
+        return abi::NF_DROP;
     }
+    incoming.reply(&buffer, len, reply.tcp_len())
 }

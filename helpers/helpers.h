@@ -25,8 +25,10 @@ struct l2_path {
 };
 
 /*
- * The way out of a reply: all that a reply takes from the packet that caused it, except its bytes.
- * A reply without such a packet takes the same from memory. Valid under rcu_read_lock().
+ * The way out of a reply: all that a reply takes from the packet that caused it, except its bytes,
+ * the label of security_skb_classify_flow() and the reference to @ct. @source, @dest and @ct belong
+ * to that packet: they are valid until it is reused or freed. The devices are valid under
+ * rcu_read_lock().
  */
 struct way_out {
 	struct net *net;
@@ -62,7 +64,7 @@ struct xt_tarpit_net {
 	struct net_state __rcu *state;
 };
 
-/* One packet that a rule has matched. */
+/* What is needed to count a packet and to send the reply to it. */
 struct xt_tarpit_ctx {
 	u64 __percpu *columns;		/* of struct cpu_state */
 	struct dst_entry *dst;		/* the route of a reply that is not sent yet; a reference */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * May a packet get a reply, and by which way? What the kernel knows of its addresses is asked here,
- * at three points: is_unicast() and is_martian_source() before the packet is read, leads_to_peer()
- * when a reply has a route. tarpit/ip.rs refuses the addresses that no host may have. In C for the
- * inlines of devices, bridges, VRFs and conntrack.
+ * May a packet get a reply, and by which way? What the kernel knows of its addresses is asked here:
+ * resolve_way() asks before the packet is read, and leads_to_peer() when a reply has a route.
+ * tarpit/ip.rs refuses addresses that are not unicast. In C for the inlines of devices, bridges,
+ * VRFs and conntrack.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -119,8 +119,8 @@ static bool is_plain_ethernet(const struct sk_buff *skb, const struct xt_action_
 
 /*
  * Returns true if the source is an address of this host, which the stack has not checked in
- * PREROUTING and for IPv6, or the broadcast address of a subnet. For a reply without a route, which
- * would show both.
+ * PREROUTING and for IPv6, or the broadcast address of a subnet. For a reply without a route: a
+ * route would refuse both.
  */
 static bool is_martian_source(const struct sk_buff *skb, const struct xt_action_param *par)
 {

@@ -96,10 +96,7 @@ static void attach_conntrack(struct sk_buff *reply, const struct sk_buff *skb,
 #endif
 }
 
-/*
- * Clears up to 64 bytes by stores of words. For one memset() GCC would start a string
- * instruction.
- */
+/* Clears about 64 bytes by stores of words. One memset() would be a string instruction. */
 static __always_inline void clear(void *to, size_t len)
 {
 	memset(to, 0, len / 2);
@@ -157,11 +154,14 @@ static struct sk_buff *alloc_reply(u32 len)
 	return reply;
 }
 
-/* Copies a reply of 40 to 80 bytes: its first 40 and its last 40, without a loop. */
+/* Copies a reply: its first and its last 40 bytes, which are all of it, without a loop. */
 static void copy_reply(u8 *to, const u8 *bytes, u32 len)
 {
-	memcpy(to, bytes, 40);
-	memcpy(to + len - 40, bytes + len - 40, 40);
+	const u32 rest = len - XT_TARPIT_MIN_REPLY_LEN;
+
+	static_assert(XT_TARPIT_MAX_REPLY_LEN <= 2 * XT_TARPIT_MIN_REPLY_LEN);
+	memcpy(to, bytes, XT_TARPIT_MIN_REPLY_LEN);
+	memcpy(to + rest, bytes + rest, XT_TARPIT_MIN_REPLY_LEN);
 }
 
 /* Sends a reply back by the link that its packet came by. Consumes it. */
@@ -230,6 +230,7 @@ unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, con
 
 	if (err)
 		goto drop;
+	/* From here on, way.source and way.dest are not valid. */
 	if (!reusable(skb, len))
 		reply = alloc_reply(len);
 	else if (!reuse(skb, len))
@@ -242,7 +243,7 @@ unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, con
 	skb_reset_network_header(reply);
 	skb_set_transport_header(reply, len - tcp_len);
 	attach_conntrack(reply, skb, &ctx->way);
-	/* As REJECT: of this connection, one end is told that it is gone. */
+	/* As REJECT does: one end learns that the connection is closed. */
 	if (th->rst)
 		nf_ct_set_closing(skb_nfct(reply));
 	dst = ctx->dst;

@@ -7,7 +7,6 @@
 #include <net/ipv6.h>
 #include <net/l3mdev.h>
 #include <net/route.h>
-#include <net/tcp.h>
 #include <net/xfrm.h>
 
 #include "helpers.h"
@@ -100,7 +99,7 @@ struct xt_tarpit_path xt_tarpit_path(struct sk_buff *skb, struct xt_tarpit_ctx *
 	if (err)
 		count_reply(ctx, 0, err);
 	else if (ctx->dst)
-		path.advmss = dst_metric_advmss(ctx->dst);
+		path.advmss = max(dst_metric_advmss(ctx->dst), 1U);
 	else
 		path.mtu = max(READ_ONCE(ctx->way.l2.dev->mtu), 1);
 	return path;

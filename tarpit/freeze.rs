@@ -5,7 +5,7 @@
 //!
 //! Only its receiver knows RCV.NXT of such a connection. The first data that the rule keeps from
 //! the receiver starts there. So its SEG.SEQ is recorded for a while in a table of fixed size. The
-//! table is the caller's, who looks RCV.NXT up before the reply is sent ([`super::frozen`]). No
+//! caller owns the table, and looks RCV.NXT up before it sends the reply ([`super::frozen`]). No
 //! other reply needs memory.
 
 use super::drop_reason::DropReason;

@@ -18,8 +18,8 @@
 //! The same files are `mod tarpit` of the kernel module and a crate for the host's tests
 //! (`lib.rs`). So they use neither the kernel's types nor the host's.
 //!
-//! Imports run one way, from the decision down to values: `decide`; `hold`, `honeypot`, `freeze`;
-//! `reply`; `policy`, `isn`, `env`; `tcp`; `ip`; and files that import nothing of the core.
+//! Imports run one way, from the decision down to values: `decide`; `hold`, `honeypot`; `freeze`;
+//! `reply`; `policy`, `isn`, `env`; `tcp`; `ip`; and values, such as `seq` and `drop_reason`.
 
 pub mod c_header;
 mod checksum;
@@ -61,7 +61,7 @@ use policy::Mode;
 use tcp::{Flags, Segment};
 
 /// The length of the longest reply in bytes: a SYN-ACK over IPv6 with all options.
-pub const MAX_REPLY_LEN: usize = 80;
+pub const MAX_REPLY_LEN: usize = c_header::helpers_value("XT_TARPIT_MAX_REPLY_LEN");
 
 /// `struct xt_tarpit_path`: what the way out of a reply carries, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -160,27 +160,21 @@ impl<A: Addresses> Packet<A> {
 
     /// Returns what a segment can carry on the path of a reply, in bytes.
     #[inline]
-    pub const fn mss(&self, path: Path) -> u16 {
-        let bytes = match path.advmss {
+    pub fn mss(&self, path: Path) -> u16 {
+        let fits = |bytes| u16::try_from(bytes).unwrap_or(u16::MAX);
+        match path.advmss {
+            // The MTU of a link can be above the longest IP packet.
             // CAST: two lengths of headers.
-            0 => path
-                .mtu
-                .saturating_sub((A::HEADER_LEN + tcp::HEADER_LEN) as u32),
-            advmss => advmss,
-        };
-        if bytes < u16::MAX as u32 {
-            // CAST: it fits.
-            bytes as u16
-        } else {
-            u16::MAX
+            0 => fits(path.mtu).saturating_sub((A::HEADER_LEN + tcp::HEADER_LEN) as u16),
+            advmss => fits(advmss),
         }
     }
 
-    /// Writes the packet that carries `reply`, each byte of it, with the checksum of TCP. The one of
-    /// an IPv4 header is 0, since the caller fills in a hop limit of 0.
+    /// Writes the packet that carries `reply`, each byte of it, with the checksum of TCP. The one
+    /// of an IPv4 header is 0, since the caller fills in a hop limit of 0.
     ///
-    /// `mss` is [`Packet::mss`]. It matters only if [`Reply::needs_mss`]. Returns `None`, with `buffer` partly written, unless `buffer` has
-    /// [`Packet::reply_len`] bytes.
+    /// `mss` is [`Packet::mss`]. It matters only if [`Reply::needs_mss`]. Returns `None`, with
+    /// `buffer` partly written, unless `buffer` has [`Packet::reply_len`] bytes.
     #[inline(always)]
     pub fn write_reply(&self, reply: &Reply, mss: u16, buffer: &mut [u8]) -> Option<()> {
         let (header, tcp) = buffer.split_at_mut_checked(A::HEADER_LEN)?;

@@ -152,8 +152,8 @@ fn remove_stale_instances(instances: &Path) {
     }
 }
 
-/// Returns the filter for the classes in [`SegmentClass::ALL`] by the field `class_field`. The kernel discards other events,
-/// so a flood of SYNs costs the program nothing.
+/// Returns the filter for the classes in [`SegmentClass::ALL`] by the field `class_field`. The
+/// kernel discards other events, so a flood of SYNs costs the program nothing.
 fn filter(class_field: &str, counters: &Counters) -> String {
     let is_traced = |name: &String| SegmentClass::ALL.iter().any(|class| class.name() == name);
     let numbers = (0..counters.names.len()).filter(|&n| is_traced(&counters.names[n]));

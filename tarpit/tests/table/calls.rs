@@ -64,8 +64,9 @@ fn mss_is_that_of_the_route_or_what_the_link_leaves() {
         (0, 61, 21, 1),
         (0, 60, 20, 0),
         (0, 1, 0, 0),
-        (0, 65_575, 65_535, 65_515),
-        (0, u32::MAX, 65_535, 65_535),
+        (0, 65_535, 65_495, 65_475),
+        (0, 65_536, 65_495, 65_475),
+        (0, u32::MAX, 65_495, 65_475),
     ] {
         assert_eq!(mss::<V4>(&v4, advmss, mtu), of_v4, "{advmss}, {mtu}");
         assert_eq!(mss::<V6>(&v6, advmss, mtu), of_v6, "{advmss}, {mtu}");
