@@ -9,11 +9,11 @@
 
 #include <linux/types.h>
 
-/* How a rule answers; the value of xt_tarpit_tginfo::variant. Others are refused at rule load. */
+/* Which replies a rule sends; the value of xt_tarpit_tginfo::variant. Others are refused at rule load. */
 enum xt_tarpit_variant {
 	XT_TARPIT_TARPIT = 0,	/* hold: complete the handshake, then keep the window closed */
 	XT_TARPIT_HONEYPOT = 1,	/* take all data with an open window, send none */
-	XT_TARPIT_RESET = 2,	/* answer with RST */
+	XT_TARPIT_RESET = 2,	/* reply with RST */
 };
 
 /* What a host that holds looks like; the value of xt_tarpit_tginfo_v1::profile. */
@@ -24,7 +24,7 @@ enum xt_tarpit_profile {
 
 /* xt_tarpit_tginfo_v1::flags */
 #define XT_TARPIT_DRIP		0x01	/* send a byte of a banner now and then */
-#define XT_TARPIT_HAIRPIN	0x02	/* answer by the link that the packet came from */
+#define XT_TARPIT_HAIRPIN	0x02	/* reply by the link that the packet came from */
 
 /* Revision 0. Padded to XT_ALIGN (8 bytes on 64-bit) by both sides. */
 struct xt_tarpit_tginfo {

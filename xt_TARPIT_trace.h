@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The tracepoint xt_tarpit:xt_tarpit_segment: each TCP segment that a rule has matched and whose
- * header can be read, answered or not. docs/monitoring.md says how to listen.
+ * header can be read, with or without a reply. docs/monitoring.md says how to read it.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM xt_tarpit
