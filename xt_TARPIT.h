@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-/* Which replies a rule sends; the value of xt_tarpit_tginfo::variant. Others are refused at rule load. */
+/* How a rule replies; the value of xt_tarpit_tginfo::variant. Others are refused at rule load. */
 enum xt_tarpit_variant {
 	XT_TARPIT_TARPIT = 0,	/* hold: complete the handshake, then keep the window closed */
 	XT_TARPIT_HONEYPOT = 1,	/* take all data with an open window, send none */

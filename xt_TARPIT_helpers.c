@@ -57,13 +57,36 @@ static noinline unsigned int target_behind_nat(struct sk_buff *skb, struct xt_ta
 	return xt_tarpit_target(skb, ctx, pkt);
 }
 
+/* Apart from tarpit_tg(), so that the variables have their values where they are declared. */
+static __always_inline unsigned int handle(struct sk_buff *skb, const struct xt_action_param *par,
+					   const struct xt_tarpit_tginfo_v1 *rule, u8 family,
+					   const struct net_state *state)
+{
+	struct xt_tarpit_ctx ctx = { .columns = state->cpu->columns };
+	const bool is_unicast = resolve_way(&ctx.way, skb, par, rule->flags, family);
+	struct xt_tarpit_pkt pkt = {
+		.headers = skb->data,
+		.rule = rule,
+		.state = &state->shared,
+		.readable = skb_headlen(skb),
+		.len = skb->len,
+		.now_ms = jiffies_to_msecs(jiffies),
+		.family = family,
+		.is_unicast = is_unicast,
+	};
+	unsigned int verdict = has_nat(&ctx.way) ? target_behind_nat(skb, &ctx, &pkt) :
+						   xt_tarpit_target(skb, &ctx, &pkt);
+
+	/* The route of a reply that was not sent. */
+	if (unlikely(ctx.dst))
+		dst_release(ctx.dst);
+	return verdict;
+}
+
 static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param *par,
 			      const struct xt_tarpit_tginfo_v1 *rule, u8 family)
 {
 	const struct net_state *state = net_state(xt_net(par));
-	struct xt_tarpit_ctx ctx;
-	struct xt_tarpit_pkt pkt;
-	unsigned int verdict;
 
 	/*
 	 * Rules for both directions may name us in both (FireHOL); what this host sends is not
@@ -74,24 +97,7 @@ static unsigned int tarpit_tg(struct sk_buff *skb, const struct xt_action_param 
 	/* checkentry has made it. xt_CHAOS of xtables-addons calls targets without checkentry. */
 	if (!state)
 		return NF_DROP;
-	ctx.columns = state->cpu->columns;
-	ctx.dst = NULL;
-	pkt = (struct xt_tarpit_pkt) {
-		.headers = skb->data,
-		.rule = rule,
-		.state = &state->shared,
-		.readable = skb_headlen(skb),
-		.len = skb->len,
-		.now_ms = jiffies_to_msecs(jiffies),
-		.family = family,
-		.is_unicast = resolve_way(&ctx.way, skb, par, rule->flags, family),
-	};
-	verdict = has_nat(&ctx.way) ? target_behind_nat(skb, &ctx, &pkt) :
-				      xt_tarpit_target(skb, &ctx, &pkt);
-	/* The route of a reply that was not sent. */
-	if (unlikely(ctx.dst))
-		dst_release(ctx.dst);
-	return verdict;
+	return handle(skb, par, rule, family, state);
 }
 
 /* What a rule of revision 0 says in the words of revision 1. */

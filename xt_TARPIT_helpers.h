@@ -112,13 +112,13 @@ u32 xt_tarpit_unverified(const struct xt_tarpit_ctx *ctx, u32 second);
 struct xt_tarpit_path xt_tarpit_path(struct sk_buff *skb, struct xt_tarpit_ctx *ctx,
 				     __be16 source, __be16 dest);
 /*
- * Sends a reply to @skb. Its packet is the @len bytes at @bytes, which is aligned to 8. @len is
- * from XT_TARPIT_MIN_REPLY_LEN to XT_TARPIT_MAX_REPLY_LEN. The last @tcp_len bytes are TCP's, 20 to
- * @len. Fills in a hop limit of 0 and the checksum of an IPv4 header. Counts whether the reply
- * was sent. Returns the verdict for @skb, which may have become the reply.
+ * Sends a reply to @skb. Its packet is the @len bytes at @bytes, which is aligned to 8: a header of
+ * IPv4 or IPv6 without options, then TCP's. @len is from XT_TARPIT_MIN_REPLY_LEN to
+ * XT_TARPIT_MAX_REPLY_LEN. Fills in a hop limit of 0 and the checksum of an IPv4 header. Counts
+ * whether the reply was sent. Returns the verdict for @skb, which may have become the reply.
  */
 unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, const u8 *bytes,
-			     u32 len, u32 tcp_len);
+			     u32 len);
 
 /* Owned by Rust, called by C. */
 

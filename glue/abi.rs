@@ -111,6 +111,5 @@ extern "C" {
         ctx: *mut Ctx,
         bytes: *const u8,
         len: u32,
-        tcp_len: u32,
     ) -> c_uint;
 }

@@ -151,24 +151,23 @@ impl<'a> Incoming<'a> {
         (path.advmss | path.mtu != 0).then_some(path)
     }
 
-    /// Sends the first `len` bytes of `buffer`, whose last `tcp_len` are TCP's, and counts whether
-    /// they were sent. Returns the verdict for the packet.
-    pub(super) fn reply(self, buffer: &ReplyBuffer, len: usize, tcp_len: usize) -> c_uint {
-        if !(MIN_REPLY_LEN..=MAX_REPLY_LEN).contains(&len) || !(20..=len).contains(&tcp_len) {
+    /// Sends the first `len` bytes of `buffer`, which [`crate::tarpit::Packet::write_reply`] has
+    /// written, and counts whether they were sent. Returns the verdict for the packet.
+    pub(super) fn reply(self, buffer: &ReplyBuffer, len: usize) -> c_uint {
+        if !(MIN_REPLY_LEN..=MAX_REPLY_LEN).contains(&len) {
             self.count(NotSent::Failed);
             return abi::NF_DROP;
         }
         // SAFETY: `skb` and `ctx` are valid by the type invariant, and no reference to the packet's
-        // bytes outlives `self`. `buffer` is aligned, valid for reads of `len` bytes and not part
-        // of the packet; both lengths are in the range of the contract.
-        // CAST: both are at most MAX_REPLY_LEN.
+        // bytes outlives `self`. `buffer` is aligned, valid for reads of MAX_REPLY_LEN bytes and
+        // not part of the packet; `len` is in the range of the contract.
+        // CAST: it is at most MAX_REPLY_LEN.
         unsafe {
             abi::xt_tarpit_reply(
                 self.skb.as_ptr(),
                 self.ctx.as_ptr(),
                 buffer.0.as_ptr(),
                 len as u32,
-                tcp_len as u32,
             )
         }
     }

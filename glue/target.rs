@@ -208,5 +208,5 @@ fn respond<A: Addresses>(incoming: Incoming<'_>, pkt: &Pkt, packet: &Packet<A>) 
         incoming.count(NotSent::Failed);
         return abi::NF_DROP;
     }
-    incoming.reply(&buffer, len, reply.tcp_len())
+    incoming.reply(&buffer, len)
 }

@@ -171,15 +171,14 @@ static void resolve_routed(struct way_out *way, const struct sk_buff *skb,
 }
 
 /*
- * Fills in the way out of a reply to @skb. Returns true if the packet is from one host to another
- * one, as far as the kernel knows without a route of the reply.
+ * Fills in @way, which is zeroed, for a reply to @skb. Returns true if the packet is from one host
+ * to another one, as far as the kernel knows without a route of the reply.
  */
 static bool resolve_way(struct way_out *way, const struct sk_buff *skb,
 			const struct xt_action_param *par, u8 flags, u8 family)
 {
 	way->net = xt_net(par);
 	way->family = family;
-	way->l2.dev = NULL;
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
 	way->ct = nf_ct_get(skb, &way->ctinfo);
 #endif

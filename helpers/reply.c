@@ -221,9 +221,11 @@ static __always_inline int send6(struct sk_buff *reply, const struct way_out *wa
 }
 
 unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, const u8 *bytes,
-			     u32 len, u32 tcp_len)
+			     u32 len)
 {
-	const struct tcphdr *th = (const struct tcphdr *)(bytes + len - tcp_len);
+	const u32 thoff = ctx->way.family == NFPROTO_IPV4 ? sizeof(struct iphdr) :
+							    sizeof(struct ipv6hdr);
+	const struct tcphdr *th = (const struct tcphdr *)(bytes + thoff);
 	int err = find_route(ctx, skb, th->source, th->dest);
 	struct sk_buff *reply = skb;
 	struct dst_entry *dst;
@@ -241,7 +243,7 @@ unsigned int xt_tarpit_reply(struct sk_buff *skb, struct xt_tarpit_ctx *ctx, con
 	}
 	copy_reply(reply->data, bytes, len);
 	skb_reset_network_header(reply);
-	skb_set_transport_header(reply, len - tcp_len);
+	skb_set_transport_header(reply, thoff);
 	attach_conntrack(reply, skb, &ctx->way);
 	/* As REJECT does: one end learns that the connection is closed. */
 	if (th->rst)

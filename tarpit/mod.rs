@@ -161,10 +161,10 @@ impl<A: Addresses> Packet<A> {
     /// Returns what a segment can carry on the path of a reply, in bytes.
     #[inline]
     pub fn mss(&self, path: Path) -> u16 {
-        let fits = |bytes| u16::try_from(bytes).unwrap_or(u16::MAX);
+        // CAST: `min` makes them fit; two lengths of headers.
+        let fits = |bytes: u32| bytes.min(0xffff) as u16;
         match path.advmss {
             // The MTU of a link can be above the longest IP packet.
-            // CAST: two lengths of headers.
             0 => fits(path.mtu).saturating_sub((A::HEADER_LEN + tcp::HEADER_LEN) as u16),
             advmss => fits(advmss),
         }

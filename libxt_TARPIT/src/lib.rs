@@ -9,6 +9,7 @@
 #![allow(non_snake_case, reason = "libxtables asks for libxt_<TARGET>.so")]
 
 mod options;
+mod sys;
 mod xtables;
 
 static TARGETS: xtables::Targets = xtables::Targets::new();
