@@ -59,7 +59,7 @@ struct xt_tarpit_path {
 
 /*
  * The classes of packets. Each is a column of the statistics. Rust reads this list and the next one
- * at compile time (tarpit/c_header.rs).
+ * at compile time (compat/c_header.rs).
  */
 #define XT_TARPIT_CLASSES(class, last)					\
 	class(syn) class(established) class(data) class(probe) class(keepalive)	\

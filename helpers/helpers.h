@@ -64,7 +64,7 @@ struct xt_tarpit_net {
 	struct net_state __rcu *state;
 };
 
-/* What is needed to count a packet and to send the reply to it. */
+/* The counters for a packet, and the route and way out of its reply. */
 struct xt_tarpit_ctx {
 	u64 __percpu *columns;		/* of struct cpu_state */
 	struct dst_entry *dst;		/* the route of a reply that is not sent yet; a reference */

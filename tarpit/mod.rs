@@ -21,6 +21,7 @@
 //! Imports run one way, from the decision down to values: `decide`; `hold`, `honeypot`; `freeze`;
 //! `reply`; `policy`, `isn`, `env`; `tcp`; `ip`; and values, such as `seq` and `drop_reason`.
 
+#[path = "../compat/c_header.rs"]
 pub mod c_header;
 mod checksum;
 mod decide;

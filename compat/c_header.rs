@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the module's C headers, read at compile time.
+//! The numbers of the module's C headers, read at compile time, in place of bindgen, which a user's
+//! machine need not have.
 //!
 //! A number that C and Rust share is written in a header only. Rust asks for it by its name, so
 //! both halves of the module have the same one, in each build. A name that the header lacks stops
